@@ -1,0 +1,80 @@
+"""What a dataset is: raw files that are checked, and arrays that are prepared from them once.
+
+Prepared layout, in ``data/prepared/<name>/``:
+
+    train/image.npy            (N, 3, H, W) uint8 RGB
+    train/segmentation.npy     (N, H, W)    int8, -1 = void
+    train/depth.npy            (N, 1, H, W) float16 metres, 0 = invalid
+    train/inverse_depth.npy    (N, 1, H, W) float16 (unit stated by the dataset), 0 = invalid
+    train/normals.npy          (N, 3, H, W) float16 unit vectors (x right, y down, z forward; towards the camera,
+                               so n_z < 0 on what faces it), (0, 0, 0) = invalid
+    train/group.npy            (N,) int32, optional: scene numbers, so that a held-out split never cuts a scene
+    test/...                   the same
+    contact_sheet.png          some images of both splits with all their maps
+    manifest.<key>.json        written last: counts, shapes, ranges, class shares, invalid shares, digests
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+#: progress(done, total) is called now and then with numbers of images or bytes.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One file of the official distribution.
+
+    ``urls`` are tried in order; empty when it cannot be downloaded without an account, then ``instructions``
+    says how a person gets it. ``sha256``/``md5`` are checked when given and enter the dataset's key.
+    """
+
+    name: str
+    urls: tuple[str, ...] = ()
+    bytes: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    instructions: str = ""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of one split and how to make one of them.
+
+    ``load(i)`` returns {array name: array of one image} in the prepared types and must be safe to call from
+    several processes (it is pickled), so that a split can be prepared in parallel.
+    """
+
+    count: int
+    load: Callable[[int], Mapping[str, np.ndarray]]
+    groups: np.ndarray | None = None
+
+
+class Dataset(ABC):
+    """One dataset; the constructor's keyword-only arguments are the keys under ``datasets:`` in params.yaml."""
+
+    #: Bumped by hand when code is meant to change the prepared arrays.
+    version: ClassVar[int]
+    #: What a reader must be told beside every number ("rebuilt data"), or "".
+    note: str = ""
+
+    #: Image size (height, width) of the prepared arrays.
+    size: tuple[int, int]
+
+    @property
+    @abstractmethod
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """{task name: arguments of the task's constructor}, the tasks that the arrays hold."""
+
+    @abstractmethod
+    def raw_files(self) -> list[RawFile]:
+        """The raw files needed; empty for generated data."""
+
+    @abstractmethod
+    def splits(self, raw: Path) -> Mapping[str, Split]:
+        """{"train": ..., "test": ...} from the folder of raw files; checks them and raises DataError."""

@@ -1,0 +1,49 @@
+"""The errors that a user can cause or mend; the command line prints them without a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class MtlbenchError(Exception):
+    """What was expected, what was found and what to do, in plain words."""
+
+    exit_code = 1
+
+
+class ParamsError(MtlbenchError):
+    """params.yaml (or a value taken from it) is wrong."""
+
+    exit_code = 2
+
+
+class DataError(MtlbenchError):
+    """Raw or prepared data is missing, damaged or of the wrong form."""
+
+    exit_code = 3
+
+
+class DivergedError(MtlbenchError):
+    """Training met NaN or Inf: the same cell will always meet it, so a retry does not help."""
+
+    exit_code = 4
+
+
+class BusyError(MtlbenchError):
+    """Another process is working on the same thing."""
+
+    exit_code = 5
+
+
+class Interrupted(MtlbenchError):
+    """A signal asked the process to stop; its progress is saved and the same command continues."""
+
+    exit_code = 143
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that names the known word nearest to ``name``, or lists the known words."""
+    known = sorted(known)
+    match = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if match:
+        return f"Did you mean '{match[0]}'? (known: {', '.join(known)})"
+    return f"Known: {', '.join(known)}."

@@ -1,0 +1,80 @@
+"""What a model is: an image batch in, one raw map per task out."""
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from mtlbench.errors import ParamsError
+
+
+class Model(nn.Module):
+    """A network for dense prediction of one or several tasks.
+
+    The constructor takes ``tasks`` = {task name: output channels} and keyword-only hyper-parameters. Weights
+    are drawn from torch's global generator, which the caller seeds.
+    """
+
+    #: Networks that share a backbone ("segnet", "resnet"); the report groups by it.
+    family: ClassVar[str]
+    #: Where the architecture comes from: "Author et al., venue year (arXiv number)".
+    paper: ClassVar[str]
+    #: True for a network of one task: a grid then trains one cell per task and joins them in one row.
+    single_task: ClassVar[bool] = False
+    #: Height and width must be multiples of this.
+    size_multiple: ClassVar[int] = 1
+
+    def __init__(self, tasks: Mapping[str, int]) -> None:
+        super().__init__()
+        if not tasks:
+            raise ParamsError(f"{type(self).__name__}: expected at least one task, found none")
+        if self.single_task and len(tasks) != 1:
+            raise ParamsError(f"{type(self).__name__}: expected one task, found {len(tasks)}: {', '.join(tasks)}")
+        self.tasks = dict(tasks)
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Raw maps {task: (N, channels, H, W)} of an image batch (N, 3, H, W) with values in [0, 1].
+
+        No activation: logits, metres, unnormalised normals; the task's ``activate`` and ``loss`` do the rest.
+        """
+
+    @classmethod
+    def check_size(cls, height: int, width: int) -> None:
+        """Raise ParamsError when the model cannot take images of this size."""
+        multiple = cls.size_multiple
+        if height % multiple or width % multiple:
+            near = [max(multiple, round(side / multiple) * multiple) for side in (height, width)]
+            raise ParamsError(
+                f"{cls.__name__}: expected image height and width divisible by {multiple}, found {height}x{width}. "
+                f"Set the dataset's size in params.yaml to {near[0]}x{near[1]}, for example."
+            )
+
+
+def parameter_owners(model: Model, size: tuple[int, int] | None = None) -> dict[str, frozenset[str]]:
+    """Which tasks' losses reach each parameter: {parameter name: task names}.
+
+    Found by differentiating each task's output on meta tensors (shapes without data), so it costs no
+    arithmetic and no list is kept by hand. ``size`` is (height, width); default twice ``size_multiple``.
+    """
+    height, width = size or (max(64, 2 * model.size_multiple),) * 2
+    twin = copy.deepcopy(model).to("meta").train()
+    image = torch.empty(2, 3, height, width, device="meta")
+    outputs = twin(image)
+    names, parameters = zip(*twin.named_parameters(), strict=True)
+    owners: dict[str, set[str]] = {name: set() for name in names}
+    for task, output in outputs.items():
+        gradients = torch.autograd.grad(output.sum(), parameters, retain_graph=True, allow_unused=True)
+        for name, gradient in zip(names, gradients, strict=True):
+            if gradient is not None:
+                owners[name].add(task)
+    return {name: frozenset(tasks) for name, tasks in owners.items()}
+
+
+def shared_parameters(model: Model) -> list[nn.Parameter]:
+    """The parameters that the losses of at least two tasks reach, in the order of ``model.parameters()``."""
+    owners = parameter_owners(model)
+    return [parameter for name, parameter in model.named_parameters() if len(owners[name]) > 1]

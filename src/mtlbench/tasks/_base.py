@@ -1,0 +1,117 @@
+"""What a task is: output channels, loss, statistics, metrics with their direction, and how to draw it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a task reports.
+
+    ``name`` is the key in files; ``display`` and ``unit`` are for people ("mIoU", "%"); the shown value is
+    ``scale`` times the stored one, with ``decimals`` digits. ``primary`` marks the one metric that stands for
+    the task where a single one is wanted (Delta_m in the definition of Vandenhende et al.).
+    """
+
+    name: str
+    display: str
+    unit: str
+    higher_is_better: bool
+    decimals: int = 2
+    scale: float = 1.0
+    primary: bool = False
+
+
+class Task(ABC):
+    """One dense prediction task.
+
+    Everything that is measured goes through *statistics*: sums over the pixels of ONE image. They are added
+    over any set of images (an epoch, a test set, a bootstrap sample) and only then reduced to metrics, so a
+    metric never depends on the batch size.
+    """
+
+    #: The metrics in the order of the tables.
+    metrics: ClassVar[tuple[Metric, ...]]
+    #: Axis label of the loss.
+    loss_name: ClassVar[str]
+
+    #: Output channels that the model must provide.
+    channels: int
+
+    @abstractmethod
+    def activate(self, raw: Tensor) -> Tensor:
+        """The prediction from the network's raw output (N, channels, H, W), in float32."""
+
+    @abstractmethod
+    def loss(self, raw: Tensor, target: Tensor) -> Tensor:
+        """The training loss of a batch, a float32 scalar; invalid pixels do not count.
+
+        A batch without any valid pixel gives 0 with a zero gradient, never NaN.
+        """
+
+    @abstractmethod
+    def statistics(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Additive statistics of each image: {name: (N, ...)} as float64 or int64.
+
+        ``prediction`` is the result of :meth:`activate`. No host synchronisation.
+        """
+
+    @abstractmethod
+    def reduce(self, totals: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Metrics (by ``Metric.name``) from statistics summed over images; no valid pixel gives NaN."""
+
+    @abstractmethod
+    def constant_prediction(self, totals: Mapping[str, np.ndarray]) -> Tensor:
+        """The best constant prediction (channels, 1, 1) in the form that :meth:`activate` returns.
+
+        ``totals`` is the sum over the training images of :meth:`target_statistics`.
+        """
+
+    @abstractmethod
+    def target_statistics(self, target: Tensor) -> dict[str, Tensor]:
+        """Additive statistics {name: (N, ...)} of the targets that :meth:`constant_prediction` needs."""
+
+    @abstractmethod
+    def valid(self, target: Tensor) -> Tensor:
+        """Which pixels of a target (N, ...) count: boolean (N, H, W)."""
+
+    @abstractmethod
+    def draw(self, map_: np.ndarray) -> np.ndarray:
+        """A picture (H, W, 3) uint8 of one target as stored, or of one prediction turned into that form.
+
+        Invalid pixels are drawn in one flat colour that the task's legend names.
+        """
+
+    @abstractmethod
+    def decode(self, prediction: Tensor) -> Tensor:
+        """A batch of predictions in the form of the stored targets (class indices, metres, unit vectors)."""
+
+    @abstractmethod
+    def error(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The error (H, W) float32 of one decoded prediction against its target; NaN where invalid."""
+
+    #: The error map's colour range and unit: (low, high, unit).
+    error_range: ClassVar[tuple[float, float, str]]
+
+
+def make_tasks(descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, Task]:
+    """Task objects from ``Dataset.tasks``: {task name: constructor arguments}."""
+    from mtlbench.registry import entry
+
+    return {name: entry("tasks", name).load()(**arguments) for name, arguments in descriptions.items()}
+
+
+def totals(statistics: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Statistics summed over the images (axis 0), on the host, as float64 or int64."""
+    return {name: values.sum(0).cpu().numpy() for name, values in statistics.items()}
+
+
+def double(value: Tensor) -> Tensor:
+    """Float64, the type in which statistics are added."""
+    return value.to(torch.float64)

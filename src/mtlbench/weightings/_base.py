@@ -1,0 +1,77 @@
+"""What a weighting is: how the losses or gradients of T tasks become one update.
+
+The training loop calls, in this order:
+
+    begin_epoch(epoch, history)      at the start of every epoch
+    backward(losses, shared)         every step; fills ``.grad`` of every parameter
+    (the optimiser steps)
+    after_step(losses)               every step, only when ``wants_losses_after_step``
+
+Learned quantities are ``nn.Parameter``s (they join the optimiser), other state is buffers, so that
+``state_dict`` round-trips bit for bit.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Weighting(nn.Module):
+    """Base of all weightings.
+
+    The constructor takes ``tasks`` (their names, in the order of the losses) and keyword-only
+    hyper-parameters.
+    """
+
+    #: Where it comes from: "Author et al., venue year (arXiv number)".
+    paper: ClassVar[str]
+    #: True when each task's gradient of the shared parameters is needed (T backward passes).
+    needs_gradients: ClassVar[bool] = False
+    #: True when the loop must compute the losses again after the optimiser's step (same batch, BatchNorm untouched).
+    wants_losses_after_step: ClassVar[bool] = False
+    #: True when the loop must provide ``held_out`` (see :meth:`prepare_step`).
+    wants_held_out: ClassVar[bool] = False
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+
+    @property
+    def count(self) -> int:
+        """Number of tasks T."""
+        return len(self.tasks)
+
+    def begin_epoch(self, epoch: int, history: Sequence[Sequence[float]]) -> None:
+        """``history[e][t]`` is the mean unweighted training loss of task t over epoch e < ``epoch``."""
+
+    def prepare_step(self, model: nn.Module, losses_on: Callable[[str], list[Tensor]], learning_rate: float) -> None:
+        """Look-ahead methods only (``wants_held_out``), called before each step's forward pass.
+
+        ``losses_on("train")`` and ``losses_on("held_out")`` compute the T losses of ``model`` on the coming
+        training batch and on a held-out batch, with BatchNorm statistics left alone; the parameters of
+        ``model`` must be as they were, bit for bit, when this returns.
+        """
+
+    def backward(self, losses: Sequence[Tensor], shared: Sequence[nn.Parameter]) -> Tensor:
+        """Fill the gradients for one update; return the weights (T,) that were applied, detached, on the device.
+
+        ``losses``: T scalars that hang on one graph. ``shared``: the parameters that at least two tasks reach.
+        All ``.grad`` are None on entry. Task-specific parameters get their own task's gradient. No host
+        synchronisation.
+        """
+        weights = self.weights(torch.stack([loss.detach() for loss in losses]))
+        sum(weight * loss for weight, loss in zip(weights, losses, strict=True)).backward()
+        return weights
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """Loss-based methods: the weights (T,) for the current losses (T,), both detached."""
+        raise TypeError(f"{type(self).__name__} must define backward or weights")
+
+    def after_step(self, losses: Tensor) -> None:
+        """The losses (T,) on the same batch after the optimiser's step; only when ``wants_losses_after_step``."""
+
+    def logs(self) -> dict[str, Tensor]:
+        """More scalars of the last step to average over the epoch and write into ``history.csv``."""
+        return {}
