@@ -6,6 +6,7 @@ checked before anything heavy starts. A test compares them with the real signatu
 """
 
 import ast
+import contextlib
 import functools
 import importlib
 from dataclasses import dataclass
@@ -116,7 +117,8 @@ def _read(kind: str, path: Path) -> Entry:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             target = statement.targets[0]
         if isinstance(target, ast.Name) and isinstance(statement.value, (ast.Constant, ast.Tuple, ast.UnaryOp)):
-            constants[target.id] = ast.literal_eval(statement.value)
+            with contextlib.suppress(ValueError):  # a tuple of calls (a task's metrics) is not a literal
+                constants[target.id] = ast.literal_eval(statement.value)
     summary = (ast.get_docstring(node) or ast.get_docstring(tree) or "").split("\n")[0]
     return Entry(kind, path.stem, node.name, summary, constants, _options(node, f"{path.stem}_options"))
 

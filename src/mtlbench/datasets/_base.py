@@ -22,6 +22,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mtlbench.files import digest
+
 #: progress(done, total) is called now and then with numbers of images or bytes.
 Progress = Callable[[int, int], None]
 
@@ -74,6 +76,11 @@ class Dataset(ABC):
     @abstractmethod
     def raw_files(self) -> list[RawFile]:
         """The raw files needed; empty for generated data."""
+
+    def sources(self, raw: Path) -> dict[str, dict[str, Any]]:
+        """{raw file: its SHA-256 and size} of the files that were read, for the manifest."""
+        present = [Path(raw) / file.name for file in self.raw_files() if (Path(raw) / file.name).is_file()]
+        return {path.name: {"sha256": digest(path), "bytes": path.stat().st_size} for path in present}
 
     @abstractmethod
     def splits(self, raw: Path) -> Mapping[str, Split]:

@@ -34,6 +34,7 @@ class Model(nn.Module):
         if self.single_task and len(tasks) != 1:
             raise ParamsError(f"{type(self).__name__}: expected one task, found {len(tasks)}: {', '.join(tasks)}")
         self.tasks = dict(tasks)
+        self.register_forward_pre_hook(_check_image)
 
     @abstractmethod
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -52,6 +53,10 @@ class Model(nn.Module):
                 f"{cls.__name__}: expected image height and width divisible by {multiple}, found {height}x{width}. "
                 f"Set the dataset's size in params.yaml to {near[0]}x{near[1]}, for example."
             )
+
+
+def _check_image(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    model.check_size(*inputs[0].shape[-2:])
 
 
 def parameter_owners(model: Model, size: tuple[int, int] | None = None) -> dict[str, frozenset[str]]:

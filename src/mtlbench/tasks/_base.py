@@ -66,6 +66,12 @@ class Task(ABC):
     def reduce(self, totals: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Metrics (by ``Metric.name``) from statistics summed over images; no valid pixel gives NaN."""
 
+    def reduce_many(self, totals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Like :meth:`reduce` for B sets of images at once: totals (B, ...) give metrics (B,)."""
+        count = len(next(iter(totals.values())))
+        single = [self.reduce({name: values[i] for name, values in totals.items()}) for i in range(count)]
+        return {metric.name: np.array([values[metric.name] for values in single]) for metric in self.metrics}
+
     @abstractmethod
     def constant_prediction(self, totals: Mapping[str, np.ndarray]) -> Tensor:
         """The best constant prediction (channels, 1, 1) in the form that :meth:`activate` returns.

@@ -59,15 +59,33 @@ class Weighting(nn.Module):
 
         ``losses``: T scalars that hang on one graph. ``shared``: the parameters that at least two tasks reach.
         All ``.grad`` are None on entry. Task-specific parameters get their own task's gradient. No host
-        synchronisation.
+        synchronisation. With one task every method is plain training, whatever its formula.
         """
-        weights = self.weights(torch.stack([loss.detach() for loss in losses]))
-        sum(weight * loss for weight, loss in zip(weights, losses, strict=True)).backward()
+        if len(losses) != self.count:
+            raise ValueError(f"{type(self).__name__}: expected {self.count} losses, found {len(losses)}")
+        if self.count == 1:
+            return self.apply_weights(losses, torch.ones_like(losses[0].detach()).reshape(1))
+        return self.update(losses, shared)
+
+    def update(self, losses: Sequence[Tensor], shared: Sequence[nn.Parameter]) -> Tensor:
+        """What :meth:`backward` does for two or more tasks; here: the weighted sum of the losses.
+
+        A loss that is not finite reaches :meth:`weights` as 1, so that it cannot spoil the weights (and with
+        them the task-specific parameters) of the other tasks; its own gradients stay as they are.
+        """
+        values = detached(losses)
+        return self.apply_weights(losses, self.weights(torch.where(values.isfinite(), values, 1.0)))
+
+    @staticmethod
+    def apply_weights(losses: Sequence[Tensor], weights: Tensor) -> Tensor:
+        """Differentiate the sum of ``weights[t] * losses[t]`` in one pass; return the weights, detached."""
+        weights = weights.detach().to(losses[0].dtype)
+        torch.autograd.backward(list(losses), list(weights.unbind()))
         return weights
 
     def weights(self, losses: Tensor) -> Tensor:
         """Loss-based methods: the weights (T,) for the current losses (T,), both detached."""
-        raise TypeError(f"{type(self).__name__} must define backward or weights")
+        raise TypeError(f"{type(self).__name__} must define update or weights")
 
     def after_step(self, losses: Tensor) -> None:
         """The losses (T,) on the same batch after the optimiser's step; only when ``wants_losses_after_step``."""
@@ -75,3 +93,8 @@ class Weighting(nn.Module):
     def logs(self) -> dict[str, Tensor]:
         """More scalars of the last step to average over the epoch and write into ``history.csv``."""
         return {}
+
+
+def detached(losses: Sequence[Tensor]) -> Tensor:
+    """The values of T scalar losses as one tensor (T,) without their graph."""
+    return torch.stack([loss.detach() for loss in losses])

@@ -1,0 +1,47 @@
+# On a fresh machine with Python 3.11 (or newer), git and make:
+#   make demo    the main job on embedded data; ends with the path of the report
+#   make test    the tests
+# VENV=/some/where uses or creates the environment there; PYTHON=... chooses the interpreter.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+LOCK := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.lock', 'rb').read()).hexdigest()[:16])")
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help demo test test-all check bench env clean
+help:
+	@sed -n 's/^#   //p' Makefile
+
+env: $(VENV)/locked-$(LOCK)
+	@test "$$(cat $(VENV)/checkout 2>/dev/null)" = "$(CURDIR)" || { \
+	  echo "installing mtlbench from $(CURDIR)"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . && \
+	  echo "$(CURDIR)" > $(VENV)/checkout; }
+
+$(VENV)/locked-$(LOCK): requirements.lock
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'mtlbench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11')"
+	@echo "creating the environment in $(VENV) (about 6 GB, some minutes)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
+
+demo: env
+	snakemake --profile workflow/profiles/local demo
+	@echo "The report: results/report/demo/index.html"
+
+test: env
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist worksteal
+
+test-all: env
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: env
+	ruff check . && ruff format --check . && mypy
+
+bench: env
+	mtlbench bench step
+
+# Everything that can be made again; downloads, the environment and checkpoints of finished runs stay.
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .snakemake/log work/logs

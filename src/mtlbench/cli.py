@@ -1,0 +1,180 @@
+"""The command line: one verb per rule, and the verbs a person wants."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from mtlbench.errors import MtlbenchError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="A reproducible benchmark of multi-task learning for dense prediction.",
+)
+logger = logging.getLogger("mtlbench")
+ParamsFile = Annotated[Path, typer.Option("--params", help="the parameters file")]
+Key = Annotated[Optional[str], typer.Option(help="refuse unless this is the key that params.yaml gives now")]
+DEFAULT = Path("params.yaml")
+
+
+@app.command()
+def download(dataset: str, params: ParamsFile = DEFAULT) -> None:
+    """Fetch the raw files of a dataset, resuming and checking them."""
+    from mtlbench import pipeline
+
+    pipeline.download(_params(params), dataset)
+
+
+@app.command()
+def prepare(dataset: str, key: Key = None, params: ParamsFile = DEFAULT) -> None:
+    """Turn the raw files of a dataset into arrays, once."""
+    from mtlbench import pipeline
+
+    print(pipeline.prepare(_params(params), dataset, key))
+
+
+@app.command()
+def train(
+    cell: Annotated[str, typer.Argument(help="experiment/model/weighting/seed<n>")],
+    key: Key = None,
+    wait: Annotated[bool, typer.Option("--wait", help="wait when another process trains this cell")] = False,
+    record_divergence: Annotated[
+        bool, typer.Option("--record-divergence", help="keep a NaN as the cell's result instead of failing")
+    ] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Train one cell, or continue it, or do nothing when it is complete."""
+    from mtlbench import grid
+
+    loaded = _params(params)
+    found = grid.cell(loaded, cell)
+    from mtlbench.training.cell import check_key, run_cell
+
+    if key is not None:
+        check_key(found, key)
+    status = run_cell(found, loaded.runtime, wait, record_divergence)
+    logger.info("%s: %s (%s)", found.path, status, found.manifest)
+
+
+@app.command()
+def aggregate(
+    experiment: Annotated[Optional[str], typer.Argument(help="one experiment; without: join those under run:")] = None,
+    key: Key = None,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Collect the results of an experiment's cells into tidy tables; without an experiment, join them for DVC."""
+    from mtlbench import pipeline
+
+    if experiment is None:
+        pipeline.join(_params(params))
+    else:
+        print(pipeline.aggregate(_params(params), experiment, key))
+
+
+@app.command()
+def report(
+    experiment: str,
+    key: Key = None,
+    partial: Annotated[bool, typer.Option("--partial", help="build it although cells are missing")] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Render tables, figures and the page of an experiment."""
+    from mtlbench import pipeline
+
+    print(pipeline.report(_params(params), experiment, key, partial))
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="models, weightings, datasets, tasks, experiments or cells")] = "experiments",
+    experiment: Annotated[Optional[str], typer.Option(help="whose tasks, image size or cells")] = None,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Show what can be put in a grid."""
+    from mtlbench import listing
+
+    listing.show(what, experiment, lambda: _params(params))
+
+
+@app.command()
+def status(
+    experiment: Annotated[Optional[str], typer.Argument(help="one experiment; default: those under run:")] = None,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Show the grid: done, running with its ETA, pending, failed with the reason."""
+    from mtlbench import status as module
+
+    module.show(_params(params), experiment)
+
+
+@app.command()
+def verify(
+    experiment: Annotated[Optional[str], typer.Argument(help="one experiment; default: those under run:")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="existence and sizes only, no hashing")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="first remove results that no experiment asks for")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="also evaluate a stored network again")] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Hash every output again and compare it with its manifest."""
+    from mtlbench import verify as module
+
+    loaded = _params(params)
+    if prune:
+        module.prune(loaded, say=print)
+    module.verify(loaded, experiment, say=print, quick=quick, deep=deep)
+
+
+@app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="only say what would go")] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Remove results and resume states that params.yaml does not ask for any more."""
+    from mtlbench import verify as module
+
+    module.prune(_params(params), say=print, dry_run=dry_run)
+
+
+@app.command()
+def inspect(dataset: str, params: ParamsFile = DEFAULT) -> None:
+    """Show what a prepared dataset holds: counts, class shares, ranges."""
+    from mtlbench import pipeline
+
+    pipeline.inspect(_params(params), dataset)
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="step or weighting")] = "step",
+    experiment: Annotated[str, typer.Option(help="whose models, batch and image size")] = "demo",
+    steps: Annotated[int, typer.Option(min=1, help="timed training steps of each model")] = 5,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Measure training steps: time and peak memory."""
+    from mtlbench import bench as module
+
+    module.run(_params(params), what, experiment, steps)
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend come without a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logger.setLevel(logging.INFO)
+    try:
+        app()
+    except MtlbenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or 'while writing'}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _params(path: Path):
+    from mtlbench.params import load
+
+    return load(path)

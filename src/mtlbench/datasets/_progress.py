@@ -1,0 +1,46 @@
+"""Progress of long work: a bar on a terminal, a plain line every few seconds in a log."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mtlbench.datasets._base import Progress
+
+
+@contextmanager
+def reporter(title: str, unit: str = "images", interval: float = 10.0) -> Iterator[Progress]:
+    """A progress(done, total) function; ``unit`` is "images" or "bytes"."""
+    if sys.stderr.isatty():
+        with _bar(title, unit) as progress:
+            yield progress
+        return
+    started = time.monotonic()
+    last = [started - interval, -1]
+
+    def line(done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - last[0] >= interval or (done == total and last[1] != done):
+            last[:] = [now, done]
+            share = f" ({100 * done / total:.0f} %)" if total else ""
+            print(f"{title}: {_amount(done, unit)} of {_amount(total, unit)}{share}, {now - started:.0f} s",
+                  file=sys.stderr, flush=True)  # fmt: skip
+
+    yield line
+
+
+@contextmanager
+def _bar(title: str, unit: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def _amount(number: int, unit: str) -> str:
+    return f"{number / 1e6:.1f} MB" if unit == "bytes" else f"{number} {unit}"

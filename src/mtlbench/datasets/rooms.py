@@ -1,0 +1,88 @@
+"""Procedural indoor scenes with exact maps, rendered by ray casting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from mtlbench.datasets._base import Dataset, RawFile, Split
+from mtlbench.datasets._camera import NYUV2_CAMERA, NYUV2_SIZE
+from mtlbench.datasets.scenes.draw import Draw
+from mtlbench.datasets.scenes.furniture import CLASSES
+from mtlbench.datasets.scenes.render import photograph, render
+from mtlbench.datasets.scenes.room import furnish
+
+_SPLITS = ("train", "test")
+
+
+class Rooms(Dataset):
+    """Furnished rooms seen by NYUv2's camera: segmentation (13 classes), depth and normals without any error.
+
+    Each image is another room with its own size, furniture, textures, light and camera position, drawn from
+    (``seed``, split, number), so any number of images can be had and image i never depends on the others. The
+    labels are NYU Depth V2's 13 classes, depth is the z coordinate in metres, normals are analytic. Nothing is
+    downloaded.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        *,
+        height: Annotated[int, Field(ge=8, le=2048, description="image height in pixels")] = 96,
+        width: Annotated[int, Field(ge=8, le=2048, description="image width in pixels")] = 128,
+        train: Annotated[int, Field(ge=1, description="number of training images")] = 256,
+        test: Annotated[int, Field(ge=1, description="number of test images")] = 64,
+        seed: Annotated[int, Field(ge=0, description="number from which all rooms are drawn")] = 0,
+        noise: Annotated[float, Field(ge=0, le=64, description="sensor noise, standard deviation in grey levels")] = 3.0,
+        camera: Annotated[
+            Literal["nyuv2"], Field(description="intrinsics: NYU Depth V2's, scaled to the image size")
+        ] = "nyuv2",
+    ) -> None:
+        self.size = (height, width)
+        self.counts = {"train": train, "test": test}
+        self.seed, self.noise = seed, noise
+        self.camera = NYUV2_CAMERA.resized(NYUV2_SIZE, self.size)
+
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """Segmentation, depth and normals."""
+        return {
+            "segmentation": {"classes": len(CLASSES), "class_names": list(CLASSES)},
+            "depth": {},
+            "normals": {},
+        }
+
+    def raw_files(self) -> list[RawFile]:
+        """None: the images are generated."""
+        return []
+
+    def splits(self, raw: Path) -> Mapping[str, Split]:
+        """Splits that render their images on demand; every image is a scene of its own."""
+        del raw
+        return {
+            name: Split(count, _Image(self, number), np.arange(count, dtype=np.int32))
+            for number, name in enumerate(_SPLITS)
+            for count in (self.counts[name],)
+        }
+
+
+@dataclass(frozen=True)
+class _Image:
+    """Renders image i of a split; a class, not a closure, so that processes can be handed it."""
+
+    rooms: Rooms
+    split: int
+
+    def __call__(self, index: int) -> dict[str, np.ndarray]:
+        draw = Draw(self.rooms.seed, self.split, index)
+        view = render(furnish(draw), self.rooms.camera, *self.rooms.size)
+        return {
+            "image": photograph(view.radiance, draw, self.rooms.noise),
+            "segmentation": view.label,
+            "depth": view.depth[None].astype(np.float16),
+            "normals": view.normals.astype(np.float16),
+        }

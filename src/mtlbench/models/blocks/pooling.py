@@ -1,0 +1,101 @@
+"""Max-pooling over 2x2 windows that remembers where each maximum was, and its inverse.
+
+``F.max_pool2d(..., return_indices=True)`` with ``F.max_unpool2d`` gives the same values, but not
+deterministically on CUDA, and keeps an int64 index for each window. Here a window's maximum is remembered by
+its position 0..3 (row by row) in one byte, and both directions are elementwise operations:
+
+    spread(v, p)[2i + a, 2j + b] = v[i, j] if p[i, j] = 2a + b else 0
+    pick(x, p)[i, j]             = x[2i + p[i, j] // 2, 2j + p[i, j] % 2]
+
+The two are adjoint: each one is the other's backward pass (and pooling itself is ``pick`` at the maxima).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+
+class MaxPool(nn.Module):
+    """The maxima (N, C, H/2, W/2) over 2x2 windows and their positions (uint8, same shape).
+
+    Of equal values the first one in row-major order counts, as in ``F.max_pool2d``; NaN is passed on. H and W
+    must be even.
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return _MaxPool.apply(x)
+
+
+class MaxUnpool(nn.Module):
+    """Values (N, C, H, W) put back at their positions in 2x2 windows: (N, C, 2H, 2W), 0 elsewhere.
+
+    Nearest-neighbour upsampling times the arg-max mask; equal to ``F.max_unpool2d`` bit for bit.
+    """
+
+    def forward(self, values: Tensor, positions: Tensor) -> Tensor:
+        return _Spread.apply(values, positions)
+
+
+def _corners(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return x[..., ::2, ::2], x[..., ::2, 1::2], x[..., 1::2, ::2], x[..., 1::2, 1::2]
+
+
+class _MaxPool(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        a, b, c, d = _corners(x)
+        top, bottom = torch.maximum(a, b), torch.maximum(c, d)
+        maxima = torch.maximum(top, bottom)
+        lower = (top != maxima).to(torch.uint8)
+        right = torch.where(lower == 0, a != maxima, c != maxima).to(torch.uint8)
+        return maxima, 2 * lower + right
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor, _: Tensor | None) -> Tensor:
+        return _Spread.apply(gradient, ctx.saved_tensors[0])
+
+
+class _Spread(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(values: Tensor, positions: Tensor) -> Tensor:
+        n, c, h, w = values.shape
+        # Channels last inside, so that the result is made in one pass in the memory order of the network.
+        values = values.permute(0, 2, 3, 1).reshape(n, h, 1, w, 1, c)
+        positions = positions.permute(0, 2, 3, 1).reshape(n, h, 1, w, 1, c)
+        corner = torch.arange(4, dtype=torch.uint8, device=values.device).view(2, 1, 2, 1)
+        spread = torch.where(positions == corner, values, values.new_zeros(()))
+        return spread.reshape(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Pick.apply(gradient, ctx.saved_tensors[0]), None
+
+
+class _Pick(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, positions: Tensor) -> Tensor:
+        a, b, c, d = _corners(x)
+        return torch.where(positions < 2, torch.where(positions == 0, a, b), torch.where(positions == 2, c, d))
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        return _Spread.apply(gradient, ctx.saved_tensors[0]), None

@@ -1,0 +1,124 @@
+"""The parts of the SegNet family: a VGG16-shaped encoder and its mirror image.
+
+Badrinarayanan et al., TPAMI 2017 (arXiv 1511.00561), in the form used by Liu et al., CVPR 2019 (arXiv
+1803.10704): five stages of 2, 2, 3, 3, 3 convolutions in the encoder and in the decoder, max-pooling with
+remembered positions between them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
+
+#: Channels of the five stages at width 1.
+FILTERS = (64, 128, 256, 512, 512)
+#: Convolutions of the five stages.
+CONVOLUTIONS = (2, 2, 3, 3, 3)
+
+
+def scaled(width: float, filters: Sequence[int] = FILTERS) -> list[int]:
+    """``filters`` times ``width``, rounded, at least 4."""
+    return [max(4, round(count * width)) for count in filters]
+
+
+def initialise(module: nn.Module, draw: Callable[[Tensor], Tensor] = nn.init.xavier_normal_) -> None:
+    """Draw all convolution weights with ``draw``; biases 0, BatchNorm 1 and 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            draw(part.weight)
+            nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.BatchNorm2d):
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)
+
+
+class ConvUnit(nn.Sequential):
+    """``convolutions`` times conv3x3 -> BatchNorm -> ReLU: (N, inputs, H, W) -> (N, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, convolutions: int = 1) -> None:
+        layers: list[nn.Module] = []
+        for number in range(convolutions):
+            layers += [
+                nn.Conv2d(outputs if number else inputs, outputs, 3, padding=1),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
+            ]
+        super().__init__(*layers)
+
+
+class Head(nn.Sequential):
+    """conv3x3 and conv1x1 with nothing between them: (N, inputs, H, W) -> (N, outputs, H, W)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(nn.Conv2d(inputs, inputs, 3, padding=1), nn.Conv2d(inputs, outputs, 1))
+
+
+def heads(inputs: int, tasks: Mapping[str, int]) -> nn.ModuleDict:
+    """One :class:`Head` for each task."""
+    return nn.ModuleDict({task: Head(inputs, channels) for task, channels in tasks.items()})
+
+
+def encoder_units(filters: Sequence[int], convolutions: int = 1) -> nn.ModuleList:
+    """The conv units of the five encoder stages: stage i goes from f[i-1] (3 at stage 0) to f[i]."""
+    return nn.ModuleList(
+        _units(filters[stage - 1] if stage else 3, filters[stage], count, convolutions)
+        for stage, count in enumerate(CONVOLUTIONS)
+    )
+
+
+def decoder_units(filters: Sequence[int], convolutions: int = 1) -> nn.ModuleList:
+    """The conv units of the five decoder stages: stage k goes from f[k] to f[k-1] (f[0] at stage 0)."""
+    return nn.ModuleList(
+        _units(filters[stage], filters[max(stage - 1, 0)], count, convolutions)
+        for stage, count in enumerate(CONVOLUTIONS)
+    )
+
+
+def _units(inputs: int, outputs: int, count: int, convolutions: int) -> nn.ModuleList:
+    return nn.ModuleList(ConvUnit(outputs if number else inputs, outputs, convolutions) for number in range(count))
+
+
+@dataclass(frozen=True)
+class StageFeatures:
+    """What a stage of the backbone offers: its input (a decoder's: unpooled), first and last unit's output."""
+
+    input: Tensor
+    first: Tensor
+    last: Tensor
+
+
+class SegNetBackbone(nn.Module):
+    """An image (N, 3, H, W) -> the features of the five encoder and five decoder stages.
+
+    ``encoder`` and ``decoder`` in the result are indexed by stage, 0 the outermost; ``pooled`` is the
+    input of the innermost decoder stage before unpooling.
+    """
+
+    def __init__(self, filters: Sequence[int], convolutions: int = 1) -> None:
+        super().__init__()
+        self.encoder = encoder_units(filters, convolutions)
+        self.decoder = decoder_units(filters, convolutions)
+        self.pool = MaxPool()
+        self.unpool = MaxUnpool()
+
+    def forward(self, image: Tensor) -> tuple[list[StageFeatures], list[StageFeatures]]:
+        x, encoded, positions = image, [], []
+        for units in self.encoder:
+            encoded.append(_stage(units, x))
+            x, position = self.pool(encoded[-1].last)
+            positions.append(position)
+        decoded: list[StageFeatures] = []
+        for units, position in zip(reversed(self.decoder), reversed(positions), strict=True):
+            decoded.insert(0, _stage(units, self.unpool(x, position)))
+            x = decoded[0].last
+        return encoded, decoded
+
+
+def _stage(units: nn.ModuleList, x: Tensor) -> StageFeatures:
+    first = last = units[0](x)
+    for unit in list(units)[1:]:
+        last = unit(last)
+    return StageFeatures(x, first, last)

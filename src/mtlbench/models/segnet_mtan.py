@@ -1,0 +1,32 @@
+"""The Multi-Task Attention Network on SegNet."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from mtlbench.models._base import Model
+from mtlbench.models.blocks.segnet import initialise, scaled
+from mtlbench.models.blocks.segnet_mtan import SegNetAttention
+
+
+class SegNetMTAN(Model):
+    """MTAN: one shared SegNet from which each task selects features with attention masks."""
+
+    family = "segnet"
+    paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    size_multiple = 32
+
+    def __init__(
+        self,
+        tasks: Mapping[str, int],
+        *,
+        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 512")] = 1.0,
+    ) -> None:
+        super().__init__(tasks)
+        self.network = SegNetAttention(scaled(width), self.tasks)
+        initialise(self)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return self.network(image)

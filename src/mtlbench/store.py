@@ -1,0 +1,76 @@
+"""Finished cells: first whole in a store that nothing else writes to, then linked into the tracked folders.
+
+``dvc exp run`` checks out the workspace by force and ``dvc checkout`` replaces folders; the store under
+``work/`` survives both, so nothing is trained twice. It is addressed by key alone: two experiments that
+contain the same cell share one entry. ``MTLBENCH_STORE`` names a store outside the checkout.
+"""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from mtlbench import keys
+from mtlbench.files import digest, fsync_folder, link_or_copy, read_json
+from mtlbench.grid import Cell
+
+#: Outputs that are versioned apart from the small results because they are large.
+WEIGHTS = ("model.safetensors",)
+
+
+def folder() -> Path:
+    """The store of finished cells."""
+    return Path(os.environ.get("MTLBENCH_STORE", "work/store"))
+
+
+def stored(key: str) -> Path | None:
+    """The complete entry of that key, or None."""
+    entry = folder() / key
+    return entry if (entry / keys.manifest_name(key)).exists() else None
+
+
+def staging(key: str) -> Path:
+    """A new empty folder beside the entries; :func:`publish` makes it one."""
+    path = folder() / f".{key}.{uuid.uuid4().hex}"
+    path.mkdir(parents=True)
+    return path
+
+
+def publish(staged: Path, key: str) -> Path:
+    """Rename a complete folder to its entry; when another process was first, its entry stays."""
+    entry = folder() / key
+    if stored(key) is None:
+        shutil.rmtree(entry, ignore_errors=True)
+        os.rename(staged, entry)
+        fsync_folder(entry.parent)
+    else:
+        shutil.rmtree(staged)
+    return entry
+
+
+def place(cell: Cell) -> bool:
+    """Link the cell's entry into results/ and checkpoints/, the manifest last; False when there is none.
+
+    A damaged entry (a digest differs) is removed, so that the cell is trained again.
+    """
+    entry = stored(cell.key)
+    if entry is None:
+        return False
+    manifest = read_json(entry / keys.manifest_name(cell.key))
+    if any(digest(entry / name) != output["sha256"] for name, output in manifest["outputs"].items()):
+        shutil.rmtree(entry)
+        return False
+    for old in cell.folder.glob("manifest.*.json"):
+        old.unlink()
+    for name in manifest["outputs"]:
+        target = cell.checkpoint_folder if name in WEIGHTS else cell.folder
+        link_or_copy(entry / name, target / name)
+    link_or_copy(entry / cell.manifest.name, cell.manifest)
+    _remove_others(cell.folder, {*manifest["outputs"], cell.manifest.name} - set(WEIGHTS))
+    return True
+
+
+def _remove_others(path: Path, keep: set[str]) -> None:
+    for other in path.iterdir():
+        if other.name not in keep and other.is_file():
+            other.unlink()

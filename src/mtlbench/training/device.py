@@ -1,0 +1,85 @@
+"""The device, its precision and its determinism."""
+
+import contextlib
+import os
+import platform
+import resource
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from mtlbench.errors import ParamsError
+
+
+def choose(name: str) -> torch.device:
+    """The device of ``runtime.device``; ``auto`` is a GPU when there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ParamsError(f"runtime.device: expected auto, cpu, cuda or cuda:<n>, found '{name}'") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ParamsError(f"runtime.device: '{name}' is not available here; set it to auto or cpu")
+    return device
+
+
+def make_deterministic(threads: int) -> None:
+    """The same bits for the same cell on the same hardware: fixed threads, deterministic kernels.
+
+    The thread count is fixed too, because sums over pixels are split by it.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Filling fresh memory with NaN finds bugs in kernels, at the price of a pass over every new tensor.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+
+
+def set_precision(precision: str) -> None:
+    """``float32`` means float32: TensorFloat-32 is used only when ``tf32`` is asked for."""
+    allowed = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The autocast context of a precision; it does nothing for float32 and tf32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for manifests."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most that the tensors took on a GPU, or the most that this process took on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+
+
+@contextlib.contextmanager
+def frozen_batchnorm(model: nn.Module) -> Iterator[None]:
+    """Training-mode forward passes inside the block normalise by the batch but leave the running statistics alone."""
+    changed = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    for module in changed:
+        module.track_running_stats = False
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.track_running_stats = True
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

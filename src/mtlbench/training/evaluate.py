@@ -1,0 +1,81 @@
+"""Evaluation over a whole split: statistics are added, then reduced once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mtlbench.tasks._base import Task
+from mtlbench.training.data import Split, in_batches
+from mtlbench.training.device import autocast
+
+#: Images in one evaluation step: a constant, so that numbers do not depend on the training batch.
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``losses`` {task: mean over images}, ``metrics`` {task: {metric: value}}, ``per_image`` {task: {statistic: (N, ...)}}."""
+
+    losses: dict[str, float]
+    metrics: dict[str, dict[str, float]]
+    per_image: dict[str, dict[str, np.ndarray]]
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, tasks: Mapping[str, Task], split: Split, indices: Tensor, precision: str) -> Evaluation:
+    """Losses, metrics and per-image statistics of ``model`` on the images ``indices`` of a split.
+
+    The loss of a task is the mean over batches of ``BATCH`` images, weighted by their number of images.
+    """
+    model.eval()
+    parts: dict[str, dict[str, list[Tensor]]] = {name: {} for name in tasks}
+    sums = torch.zeros(len(tasks), dtype=torch.float64, device=split.device)
+    groups = in_batches(indices, BATCH)
+    for group, batch in zip(groups, split.batches(groups), strict=True):
+        with autocast(split.device, precision):
+            raw = model(batch["image"])
+        losses = [task.loss(raw[name], batch[name]) for name, task in tasks.items()]
+        sums += torch.stack(losses).double() * len(group)
+        for name, task in tasks.items():
+            for statistic, values in task.statistics(task.activate(raw[name]), batch[name]).items():
+                parts[name].setdefault(statistic, []).append(values)
+    per_image = {
+        name: {statistic: torch.cat(values).cpu().numpy() for statistic, values in found.items()}
+        for name, found in parts.items()
+    }
+    means = (sums / len(indices)).tolist()
+    return Evaluation(
+        losses=dict(zip(tasks, means, strict=True)),
+        metrics={name: task.reduce(_total(per_image[name])) for name, task in tasks.items()},
+        per_image=per_image,
+    )
+
+
+@torch.no_grad()
+def constant_baseline(tasks: Mapping[str, Task], train: Split, test: Split) -> dict[str, dict[str, float]]:
+    """{task: {metric: value}} on the test images of the best constant prediction learnt from the training images."""
+    found = {}
+    for name, task in tasks.items():
+        seen: dict[str, np.ndarray] = {}
+        for indices in in_batches(torch.arange(train.count), BATCH):
+            _add(seen, task.target_statistics(train.batch(indices)[name]))
+        constant = task.constant_prediction(seen).to(test.device)
+        total: dict[str, np.ndarray] = {}
+        for indices in in_batches(torch.arange(test.count), BATCH):
+            target = test.batch(indices)[name]
+            prediction = constant.expand(len(indices), *constant.shape[:1], *target.shape[-2:])
+            _add(total, task.statistics(prediction, target))
+        found[name] = task.reduce(total)
+    return found
+
+
+def _add(total: dict[str, np.ndarray], statistics: Mapping[str, Tensor]) -> None:
+    for name, values in statistics.items():
+        total[name] = total.get(name, 0) + values.sum(0).cpu().numpy()
+
+
+def _total(per_image: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: values.sum(0) for name, values in per_image.items()}

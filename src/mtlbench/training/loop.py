@@ -1,0 +1,274 @@
+"""The training loop: every step is a pure function of (state, seed, epoch, step).
+
+The order of the images, the augmentation and dropout draw from generators that are seeded by (seed, epoch,
+step), so a run that was stopped anywhere and continued gives the same bits as one that was not, and no random
+state is saved. Nothing inside an epoch waits for the device.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtlbench.errors import DivergedError, Interrupted
+from mtlbench.models._base import Model, shared_parameters
+from mtlbench.params import Protocol, Training
+from mtlbench.tasks._base import Task
+from mtlbench.training import checkpoint, history
+from mtlbench.training.augmentation import augment
+from mtlbench.training.data import Split, in_batches
+from mtlbench.training.device import autocast, frozen_batchnorm
+from mtlbench.training.evaluate import evaluate
+from mtlbench.training.meter import Meter
+from mtlbench.training.optimize import learning_rate, make_optimizer
+from mtlbench.training.seeds import derive, generator, order
+from mtlbench.weightings._base import Weighting
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a run: ``train`` and ``held_out`` are indices (CPU tensors) into ``train_split``."""
+
+    train_split: Split
+    test_split: Split
+    train: Tensor
+    held_out: Tensor
+
+
+@dataclass
+class Hooks:
+    """What the loop tells the world: ``stop()`` gives a signal's name, ``advance`` the position, ``check`` may raise."""
+
+    stop: Callable[[], str | None] = lambda: None
+    advance: Callable[[int, int, int], None] = lambda epoch, step, steps: None
+    epoch_done: Callable[[Mapping[str, Any]], None] = lambda row: None
+    check: Callable[[], None] = lambda: None
+
+
+@dataclass
+class Trainer:
+    """One run: network, weighting, optimiser and the record so far."""
+
+    model: Model
+    weighting: Weighting
+    tasks: Mapping[str, Task]
+    data: Data
+    training: Training
+    protocol: Protocol
+    seed: int
+    device: torch.device
+    work: Path
+    checkpoint_seconds: float = 0.0
+    compile: bool = False
+    hooks: Hooks = field(default_factory=Hooks)
+
+    def __post_init__(self) -> None:
+        self.model.to(self.device, memory_format=torch.channels_last)
+        self.weighting.to(self.device)
+        self.shared = shared_parameters(self.model)
+        self.optimizer = make_optimizer(self.training.optimizer, self.model, self.weighting)
+        self.network: nn.Module = torch.compile(self.model) if self.compile else self.model  # type: ignore[assignment]
+        self.epoch = 0
+        self.step = 0
+        self.rows: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        self._start_epoch()
+        self._saved_at = self._started = time.monotonic()
+        self._seconds_before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of the run, those before an interruption included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def metric_names(self) -> dict[str, list[str]]:
+        """{task: metric names}."""
+        return {name: [metric.name for metric in task.metrics] for name, task in self.tasks.items()}
+
+    def resume(self) -> bool:
+        """Continue from the newest whole checkpoint in ``work``; False when there is none."""
+        state = checkpoint.load(self.work, self.device)
+        if state is None:
+            return False
+        self.model.load_state_dict(state["model"])
+        self.weighting.load_state_dict(state["weighting"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.meter.load_state_dict(state["meter"])
+        self.bad = state["bad"]
+        self.epoch, self.step, self.rows, self.best = state["epoch"], state["step"], state["rows"], state["best"]
+        self._seconds_before = state["seconds"]
+        return True
+
+    def run(self) -> None:
+        """Train to the last epoch; raises DivergedError, or Interrupted after saving."""
+        while self.epoch < self.training.epochs:
+            self._train_epoch()
+            self._end_epoch()
+            due = time.monotonic() - self._saved_at >= self.checkpoint_seconds
+            if due or self.epoch == self.training.epochs:
+                self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of the next position."""
+        self.hooks.check()
+        state = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "weighting": self.weighting.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "meter": self.meter.state_dict(),
+            "bad": self.bad,
+            "rows": self.rows,
+            "best": self.best,
+            "seconds": self.seconds,
+        }
+        checkpoint.save(self.work, self.epoch, self.step, state)
+        self._saved_at = time.monotonic()
+
+    def _start_epoch(self) -> None:
+        self.step = 0
+        self.meter = Meter()
+        # The first step at which each task's loss was not finite, -1 for none.
+        self.bad = torch.full((len(self.tasks),), -1, dtype=torch.int64, device=self.device)
+
+    def _train_epoch(self) -> None:
+        self.model.train()
+        rate = learning_rate(
+            self.training.schedule, self.training.optimizer.learning_rate, self.epoch, self.training.epochs
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.step == 0:
+            losses = [[row[f"train_loss_{task}"] for task in self.tasks] for row in self.rows]
+            self.weighting.begin_epoch(self.epoch, losses)
+        indices = self.data.train[order(len(self.data.train), self.seed, self.epoch)]
+        groups = in_batches(indices, self.training.batch_size, self.training.drop_last)
+        for batch in self.data.train_split.batches(groups[self.step :]):
+            self._train_step(batch, rate)
+            self.step += 1
+            self.hooks.advance(self.epoch, self.step, len(groups))
+            self._stop_if_asked()
+
+    def _train_step(self, batch: dict[str, Tensor], rate: float) -> None:
+        settings = self.training.augmentation
+        if settings is not None:
+            chance = generator(self.seed, "augment", self.epoch, self.step)
+            batch = augment(batch, chance, scales=settings.scales, flip=settings.flip, compat=settings.compat)
+        if self.weighting.wants_held_out:
+            self._look_ahead(batch, rate)
+        self._seed_step()
+        raw = self._forward(batch["image"])
+        losses = [task.loss(raw[name], batch[name]) for name, task in self.tasks.items()]
+        self.optimizer.zero_grad(set_to_none=True)
+        weights = self.weighting.backward(losses, self.shared)
+        self.optimizer.step()
+        with torch.no_grad():
+            self._record(losses, weights, raw, batch)
+            if self.weighting.wants_losses_after_step:
+                self.weighting.after_step(torch.stack(self._losses_again(batch)))
+
+    def _record(self, losses: list[Tensor], weights: Tensor, raw: Mapping[str, Tensor], batch: dict[str, Tensor]) -> None:
+        values = torch.stack([loss.detach() for loss in losses])
+        self.bad = torch.where((self.bad < 0) & ~torch.isfinite(values), self.step, self.bad)
+        images = len(batch["image"])
+        self.meter.add("images", torch.full((), float(images), device=self.device))
+        self.meter.add("steps", torch.ones((), device=self.device))
+        self.meter.add("losses", values.double() * images)
+        self.meter.add("weights", weights)
+        for name, value in self.weighting.logs().items():
+            self.meter.add(f"log/{name}", value)
+        for name, task in self.tasks.items():
+            for statistic, counts in task.statistics(task.activate(raw[name].detach()), batch[name]).items():
+                self.meter.add(f"{name}/{statistic}", counts.sum(0))
+
+    def _forward(self, image: Tensor) -> dict[str, Tensor]:
+        with autocast(self.device, self.training.precision):
+            return self.network(image)
+
+    def _losses_again(self, batch: dict[str, Tensor]) -> list[Tensor]:
+        """The T losses of the current parameters on a batch, BatchNorm statistics untouched, the same dropout."""
+        self._seed_step()
+        with frozen_batchnorm(self.model):
+            raw = self._forward(batch["image"])
+        return [task.loss(raw[name], batch[name]) for name, task in self.tasks.items()]
+
+    def _look_ahead(self, batch: dict[str, Tensor], rate: float) -> None:
+        def losses_on(which: str) -> list[Tensor]:
+            if which == "train":
+                return self._losses_again(batch)
+            chance = generator(self.seed, "held_out", self.epoch, self.step)
+            drawn = torch.randperm(len(self.data.held_out), generator=chance)[: self.training.batch_size]
+            return self._losses_again(self.data.train_split.batch(self.data.held_out[drawn]))
+
+        self.weighting.prepare_step(self.model, losses_on, rate)
+
+    def _seed_step(self) -> None:
+        torch.manual_seed(derive(self.seed, "step", self.epoch, self.step))
+
+    def _stop_if_asked(self) -> None:
+        signal = self.hooks.stop()
+        if signal is None:
+            return
+        self._raise_if_diverged()
+        self.save()
+        raise Interrupted(
+            f"stopped by {signal} in epoch {self.epoch + 1} after step {self.step}; "
+            "the progress is saved, the same command continues"
+        )
+
+    def _raise_if_diverged(self) -> None:
+        for name, step in zip(self.tasks, self.bad.tolist(), strict=True):
+            if step >= 0:
+                raise DivergedError(
+                    f"the training loss of '{name}' is NaN or infinite at epoch {self.epoch + 1}, step {step + 1} "
+                    "(both counted from 1). Lower training.optimizer.learning_rate or change the weighting's options."
+                )
+
+    def _end_epoch(self) -> None:
+        self._raise_if_diverged()
+        sums = self.meter.fetch()
+        row: dict[str, Any] = {"epoch": self.epoch, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        mean = sums["losses"] / sums["images"]
+        row |= {f"train_loss_{name}": float(value) for name, value in zip(self.tasks, mean, strict=True)}
+        for name, task in self.tasks.items():
+            found = {key.split("/", 1)[1]: value for key, value in sums.items() if key.startswith(f"{name}/")}
+            row |= {f"train_{name}_{metric}": value for metric, value in task.reduce(found).items()}
+        if self.protocol.name == "held_out":
+            row |= self._evaluated("val", self.data.train_split, self.data.held_out)
+        if self.protocol.name == "paper" or self.protocol.record_test:
+            row |= self._evaluated("test", self.data.test_split, torch.arange(self.data.test_split.count))
+        weights = sums["weights"] / sums["steps"]
+        row |= {f"weight_{name}": float(value) for name, value in zip(self.tasks, weights, strict=True)}
+        row |= {key[4:]: float(value / sums["steps"]) for key, value in sums.items() if key.startswith("log/")}
+        self.rows.append(row)
+        self._remember_best()
+        self.epoch += 1
+        self._start_epoch()
+        self.hooks.epoch_done(row)
+
+    def _evaluated(self, split: str, images: Split, indices: Tensor) -> dict[str, float]:
+        found = evaluate(self.network, self.tasks, images, indices, self.training.precision)
+        for name, value in found.losses.items():
+            if not torch.isfinite(torch.tensor(value)):
+                raise DivergedError(
+                    f"the {split} loss of '{name}' is NaN or infinite after epoch {self.epoch + 1}: its last steps "
+                    "diverged. Lower training.optimizer.learning_rate or change the weighting's options."
+                )
+        row = {f"{split}_loss_{name}": value for name, value in found.losses.items()}
+        for name, values in found.metrics.items():
+            row |= {f"{split}_{name}_{metric}": value for metric, value in values.items()}
+        return row
+
+    def _remember_best(self) -> None:
+        """Under ``held_out`` keep the weights of the best epoch so far on the held-out images."""
+        if self.protocol.name != "held_out":
+            return
+        if history.best_epoch(self.rows, "val", list(self.tasks)) == self.epoch:
+            state = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.best = {"epoch": self.epoch, "model": state}

@@ -1,0 +1,113 @@
+"""Is every result what its manifest says, and does params.yaml still ask for it?"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from mtlbench import grid, keys, store
+from mtlbench.errors import MtlbenchError
+from mtlbench.files import digest, read_json
+from mtlbench.grid import Cell
+from mtlbench.params import Params
+
+Say = Callable[[str], None]
+
+
+class VerificationError(MtlbenchError):
+    """At least one result is not what its manifest says."""
+
+    exit_code = 6
+
+
+def verify(params: Params, experiment: str | None, say: Say, quick: bool = False, deep: bool = False) -> None:
+    """Compare every complete cell with its manifest; raises VerificationError that lists all differences.
+
+    ``quick`` looks at existence and sizes only. ``deep`` also evaluates the first complete cell's network again.
+    A cell whose manifest is absent is not an error here: it is pending. One whose weights are absent is: DVC would
+    record the rest as the whole.
+    """
+    problems: list[str] = []
+    checked = 0
+    seen: dict[str, dict[str, dict[str, str]]] = {}
+    complete: list[Cell] = []
+    for name in [experiment] if experiment else params.experiments:
+        for cell in grid.cells(params, name):
+            if cell.manifest.exists():
+                problems += check(cell, quick)
+                checked += 1
+                manifest = read_json(cell.manifest)
+                seen.setdefault(cell.dataset.key, {})[cell.path] = manifest["data"]
+                if manifest["status"] == "complete":
+                    complete.append(cell)
+    problems += _same_data(seen)
+    if deep and complete and not problems:
+        from mtlbench.training.again import evaluate_again
+
+        problems += evaluate_again(complete[0], params.runtime)
+        say(f"{complete[0].path}: its network was evaluated again")
+    if problems:
+        raise VerificationError("\n".join(problems))
+    say(f"{checked} cells are what their manifests say")
+
+
+def check(cell: Cell, quick: bool = False) -> list[str]:
+    """The problems of one complete cell."""
+    manifest = read_json(cell.manifest)
+    problems = []
+    if keys.key(manifest["spec"]) != cell.key:
+        problems.append(f"{cell.path}: the manifest's spec does not give its key {cell.key}; train the cell again")
+    for name, output in manifest["outputs"].items():
+        path = (cell.checkpoint_folder if name in store.WEIGHTS else cell.folder) / name
+        if not path.exists():
+            problems.append(f"{path}: missing; `dvc pull`, or delete {cell.manifest} to train the cell again")
+        elif path.stat().st_size != output["bytes"] or (not quick and digest(path) != output["sha256"]):
+            problems.append(f"{path}: its content changed; delete {cell.manifest} and run again, or `dvc checkout`")
+    return problems
+
+
+def prune(params: Params, say: Say, dry_run: bool = False) -> None:
+    """Remove cells, weights, reports and resume states that no experiment of params.yaml asks for.
+
+    The store of finished cells stays, so that going back to earlier parameters costs nothing.
+    """
+    wanted = {cell.path: cell for name in params.experiments for cell in grid.cells(params, name)}
+    for folder in (Path("results/cells"), Path("checkpoints")):
+        for path in sorted(folder.glob("*/*/*/seed*")):
+            cell = wanted.get(path.relative_to(folder).as_posix())
+            stale = cell is not None and folder.name == "cells" and _stale(path, cell)
+            if cell is None or stale or (folder.name == "checkpoints" and not cell.folder.exists()):
+                _remove(path, say, dry_run)
+    keys_wanted = {cell.key for cell in wanted.values()}
+    for path in sorted(Path("work/cells").glob("*")):
+        if path.name not in keys_wanted:
+            _remove(path, say, dry_run)
+    for parent in ("results/summary", "results/report"):
+        for path in sorted(Path(parent).glob("*")):
+            if path.name not in params.experiments:
+                _remove(path, say, dry_run)
+
+
+def _stale(folder: Path, cell: Cell) -> bool:
+    """True when the folder's result belongs to other parameters and the wanted one is not there."""
+    return keys.find_manifest(folder) is not None and not cell.manifest.exists()
+
+
+def _remove(path: Path, say: Say, dry_run: bool) -> None:
+    say(f"{'would remove' if dry_run else 'removed'} {path}")
+    if not dry_run:
+        shutil.rmtree(path)
+        for parent in path.parents:
+            if parent.name in ("cells", "checkpoints", "summary", "report", "work") or any(parent.iterdir()):
+                break
+            parent.rmdir()
+
+
+def _same_data(seen: dict[str, dict[str, dict[str, str]]]) -> list[str]:
+    """Cells of one dataset key must have read the same bytes of every array that both used."""
+    problems = []
+    for by_cell in seen.values():
+        first_path, first = next(iter(by_cell.items()))
+        for path, data in by_cell.items():
+            if any(first[name] != value for name, value in data.items() if name in first):
+                problems.append(f"{path}: it was trained on other data than {first_path}; prepare and train one of them again")
+    return problems

@@ -1,0 +1,54 @@
+"""Parameters and small functions for the rule files; no rules."""
+
+import os
+import subprocess
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from mtlbench import grid
+from mtlbench.errors import MtlbenchError
+from mtlbench.params import load
+
+
+try:
+    PARAMS = load("params.yaml")
+    CELLS = {name: grid.cells(PARAMS, name) for name in PARAMS.experiments}
+except MtlbenchError as error:
+    raise WorkflowError(str(error)) from None
+
+
+wildcard_constraints:
+    dataset="[a-z][a-z0-9_]*",
+    experiment="[a-z][a-z0-9_]*",
+    model="[a-z][a-z0-9_]*",
+    weighting="[a-z][a-z0-9_]*",
+    seed="[0-9]+",
+    key="[0-9a-f]{16}",
+
+
+def dataset_of(experiment):
+    """The dataset of an experiment."""
+    return grid.dataset(PARAMS, PARAMS.experiments[experiment].dataset)
+
+
+def cell_manifests(experiment):
+    """The manifests of all cells of an experiment."""
+    return [str(cell.manifest) for cell in CELLS[experiment]]
+
+
+def report_targets(experiment):
+    """What a finished experiment is: its cells and the report on them."""
+    return [*cell_manifests(experiment), str(grid.report_manifest(PARAMS, experiment))]
+
+
+def print_partial_reports():
+    """Build the reports of the experiments that have some, but not all, of their cells."""
+    for name in PARAMS.experiments:
+        found = [cell.manifest.exists() for cell in CELLS[name]]
+        if any(found) and not all(found):
+            subprocess.run(["mtlbench", "report", name, "--partial"], stdout=sys.stderr, check=False)
+
+
+if os.path.exists("dvc.lock") and not os.path.exists("results/cells"):
+    print("note: dvc.lock records results that are not here; `dvc pull` may save the training.", file=sys.stderr)

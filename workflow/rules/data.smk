@@ -1,0 +1,40 @@
+"""Raw files and prepared arrays."""
+
+
+localrules:
+    download,
+
+
+rule download:
+    """The raw files of a dataset; on the machine that runs Snakemake, because cluster nodes are often offline."""
+    output:
+        update("data/raw/{dataset}/manifest.{key}.json"),
+    log:
+        "work/logs/download/{dataset}.{key}.log",
+    shell:
+        "mtlbench download {wildcards.dataset:q}"
+        " > {log:q} 2>&1"
+
+
+def raw_of(wildcards):
+    """The manifest of the downloaded files; nothing for generated data and for files used where they lie."""
+    manifest = grid.raw_manifest(PARAMS, wildcards.dataset)
+    return [ancient(str(manifest))] if manifest else []
+
+
+rule prepare:
+    """The arrays of a dataset."""
+    input:
+        raw=raw_of,
+    output:
+        update("data/prepared/{dataset}/manifest.{key}.json"),
+    log:
+        "work/logs/prepare/{dataset}.{key}.log",
+    threads: PARAMS.runtime.prepare_jobs
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    shell:
+        "mtlbench prepare {wildcards.dataset:q}"
+        " --key {wildcards.key:q}"
+        " > {log:q} 2>&1"
