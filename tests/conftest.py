@@ -28,3 +28,55 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real raw files at {folder} (set MTLBENCH_SHARED to their folder)")
     return folder
+
+
+TINY = """
+run: [tiny]
+runtime: {device: cpu, threads: 1, prepare_jobs: 1, checkpoint_seconds: 0, compile: false, data: auto}
+datasets:
+  rooms: {kind: rooms, height: 32, width: 32, train: 6, test: 3, seed: 1}
+experiments:
+  tiny:
+    title: Tiny
+    dataset: rooms
+    tasks: [segmentation, depth, normals]
+    protocol: {name: paper, last_epochs: 2}
+    baseline: segnet_single
+    models:
+      segnet_single: {width: 0.0625}
+      segnet_split: {width: 0.0625}
+    weightings:
+      equal: {}
+      dwa: {temperature: 2.0}
+    seeds: [0]
+    training:
+      epochs: 3
+      batch_size: 2
+      optimizer: {name: adam, learning_rate: 1.0e-3, weight_decay: 0.0}
+      schedule: {name: constant}
+      drop_last: false
+      precision: float32
+      augmentation: null
+    resources: {gpu: 0, memory_mb: 1000, minutes: 5}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project folder with a tiny params.yaml, made the working directory."""
+    (tmp_path / "params.yaml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MTLBENCH_STORE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def edit(project: Path):
+    """A function that replaces text in the project's params.yaml; the text must be there once."""
+
+    def replace(old: str, new: str) -> None:
+        text = (project / "params.yaml").read_text()
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+        (project / "params.yaml").write_text(text.replace(old, new))
+
+    return replace

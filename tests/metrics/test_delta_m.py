@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlbench.metrics.delta_m import DEFINITIONS, delta_m, relative_gain
+from mtlbench.metrics.delta_m import DEFINITIONS, delta_m, metric_weights, relative_gain
 from mtlbench.tasks._base import Metric
 from mtlbench.tasks.depth import Depth
 from mtlbench.tasks.normals import Normals
@@ -52,7 +52,7 @@ def test_a_missing_value_leaves_no_number() -> None:
 
 @pytest.mark.parametrize(("value", "baseline"), [(1.0, 0.0), (math.nan, 1.0), (1.0, math.nan), (1.0, math.inf)])
 def test_undefined_gains(value: float, baseline: float) -> None:
-    assert math.isnan(relative_gain(value, baseline, True))
+    assert math.isnan(relative_gain(value, baseline, Metric("m", "m", "", True)))
 
 
 def test_unknown_definition_is_named() -> None:
@@ -85,3 +85,8 @@ def test_published_rows_of_nyuv2(shared) -> None:
     ]
     assert len(rows) > 20
     assert wrong == ["imtl_g"]
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_weights_add_up_to_one(definition: str) -> None:
+    assert sum(metric_weights(METRICS, definition).values()) == pytest.approx(1)

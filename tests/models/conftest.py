@@ -10,6 +10,11 @@ from torch import Tensor, nn
 
 Maps = dict[str, Tensor]
 
+#: Convolutions of the five SegNet stages.
+SEGNET = (2, 2, 3, 3, 3)
+#: Blocks of the four layers of a ResNet.
+RESNET = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
+
 
 class Plain:
     """Layers written as functional calls on a dictionary of named tensors, in the order of the formulas."""
@@ -30,35 +35,111 @@ class Plain:
         scale = self.tensors[f"{name}.weight"] / (variance + 1e-5).sqrt()
         return (x - mean.view(1, -1, 1, 1)) * scale.view(1, -1, 1, 1) + self.tensors[f"{name}.bias"].view(1, -1, 1, 1)
 
-    def unit(self, name: str, x: Tensor, convolutions: int = 1) -> Tensor:
-        """conv3x3 -> BatchNorm -> ReLU, ``convolutions`` times, of a sequence of layers."""
-        for number in range(convolutions):
-            x = self.norm(f"{name}.{3 * number + 1}", self.conv(f"{name}.{3 * number}", x, padding=1)).relu()
-        return x
-
-    def units(self, name: str, x: Tensor, count: int, convolutions: int = 1) -> list[Tensor]:
-        """The outputs of ``count`` units one after the other."""
-        outputs = []
-        for number in range(count):
-            x = self.unit(f"{name}.{number}", x, convolutions)
-            outputs.append(x)
-        return outputs
-
     def mask(self, name: str, x: Tensor) -> Tensor:
         """conv1x1 -> BatchNorm -> ReLU -> conv1x1 -> BatchNorm -> sigmoid."""
         x = self.norm(f"{name}.1", self.conv(f"{name}.0", x)).relu()
         return self.norm(f"{name}.4", self.conv(f"{name}.3", x)).sigmoid()
 
+    # SegNet
+
+    def unit(self, name: str, x: Tensor, convolutions: int = 1) -> Tensor:
+        """conv3x3 -> BatchNorm -> ReLU, ``convolutions`` times."""
+        for number in range(convolutions):
+            x = self.norm(f"{name}.{3 * number + 1}", self.conv(f"{name}.{3 * number}", x, padding=1)).relu()
+        return x
+
+    def units(self, name: str, x: Tensor, stage: int, convolutions: int = 1) -> list[Tensor]:
+        """The outputs of a SegNet stage's units, one after the other."""
+        outputs = []
+        for number in range(SEGNET[stage]):
+            x = self.unit(f"{name}.{stage}.{number}", x, convolutions)
+            outputs.append(x)
+        return outputs
+
+    def segnet(self, name: str, image: Tensor, convolutions: int = 1) -> tuple[list[list[Tensor]], ...]:
+        """The unit outputs of the encoder stages, those of the decoder stages, the decoder stages' inputs."""
+        x, encoder, positions = image, [], []
+        for stage in range(5):
+            encoder.append(self.units(f"{name}.encoder", x, stage, convolutions))
+            x, position = F.max_pool2d(encoder[stage][-1], 2, 2, return_indices=True)
+            positions.append(position)
+        decoder, inputs = [[]] * 5, [x] * 5
+        for stage in reversed(range(5)):
+            inputs[stage] = F.max_unpool2d(x, positions[stage], 2, 2)
+            decoder[stage] = self.units(f"{name}.decoder", inputs[stage], stage, convolutions)
+            x = decoder[stage][-1]
+        return encoder, decoder, inputs
+
     def segnet_head(self, name: str, x: Tensor) -> Tensor:
         """conv3x3 -> conv1x1."""
         return self.conv(f"{name}.1", self.conv(f"{name}.0", x, padding=1))
 
+    # ResNet and DeepLab
 
-def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Random biases and BatchNorm statistics, so that an exchanged or forgotten one shows."""
+    def stem(self, name: str, image: Tensor) -> Tensor:
+        """ImageNet normalisation, conv7x7 with stride 2 -> BatchNorm -> ReLU -> max-pool 3x3 with stride 2."""
+        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # float32
+        x = ((image.movedim(1, 3) - mean) / deviation).movedim(3, 1)
+        x = self.norm(f"{name}.2", self.conv(f"{name}.1", x, stride=2, padding=3)).relu()
+        return F.max_pool2d(x, 3, 2, 1)
+
+    def layer(self, name: str, x: Tensor, stage: int, depth: int) -> list[Tensor]:
+        """The outputs of a ResNet layer's blocks; layer 3 and 4 (stage 2 and 3) are dilated by 2 and 4."""
+        outputs = []
+        for number in range(RESNET[depth][stage]):
+            stride = 2 if stage == 1 and number == 0 else 1
+            rate = {2: 2, 3: 4}.get(stage, 1)
+            first_rate = rate // 2 if stage >= 2 and number == 0 else rate
+            block = self.bottleneck if depth == 50 else self.basic_block
+            x = block(f"{name}.{number}", x, stride, first_rate, rate)
+            outputs.append(x)
+        return outputs
+
+    def resnet(self, name: str, image: Tensor, depth: int) -> list[list[Tensor]]:
+        """The block outputs of the four layers."""
+        layers = [self.layer(f"{name}.layers.0", self.stem(f"{name}.stem", image), 0, depth)]
+        for stage in (1, 2, 3):
+            layers.append(self.layer(f"{name}.layers.{stage}", layers[-1][-1], stage, depth))
+        return layers
+
+    def basic_block(self, name: str, x: Tensor, stride: int, first_rate: int, rate: int) -> Tensor:
+        """conv3x3 -> BatchNorm -> ReLU -> conv3x3 -> BatchNorm, plus the shortcut, ReLU."""
+        y = self.conv(f"{name}.conv1", x, stride=stride, padding=first_rate, dilation=first_rate)
+        y = self.conv(f"{name}.conv2", self.norm(f"{name}.bn1", y).relu(), padding=rate, dilation=rate)
+        return (self.norm(f"{name}.bn2", y) + self.shortcut(name, x, stride)).relu()
+
+    def bottleneck(self, name: str, x: Tensor, stride: int = 1, rate: int = 1, _: int = 1) -> Tensor:
+        """conv1x1, conv3x3, conv1x1, each with BatchNorm, plus the shortcut, ReLU."""
+        y = self.norm(f"{name}.bn1", self.conv(f"{name}.conv1", x)).relu()
+        y = self.conv(f"{name}.conv2", y, stride=stride, padding=rate, dilation=rate)
+        y = self.norm(f"{name}.bn3", self.conv(f"{name}.conv3", self.norm(f"{name}.bn2", y).relu()))
+        return (y + self.shortcut(name, x, stride)).relu()
+
+    def shortcut(self, name: str, x: Tensor, stride: int) -> Tensor:
+        """The block's input, projected where the block has a projection."""
+        if f"{name}.downsample.0.weight" not in self.tensors:
+            return x
+        return self.norm(f"{name}.downsample.1", self.conv(f"{name}.downsample.0", x, stride=stride))
+
+    def deeplab_head(self, name: str, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """Pyramid of rates 12, 24, 36 with image-level features, conv3x3, conv1x1, bilinear enlargement."""
+
+        def unit(layer: str, y: Tensor, padding: int = 0, dilation: int = 1) -> Tensor:
+            y = self.conv(f"{name}.{layer}.0", y, padding=padding, dilation=dilation)
+            return self.norm(f"{name}.{layer}.1", y).relu()
+
+        parts = [unit("pyramid.branches.0", x)]
+        parts += [unit(f"pyramid.branches.{number}", x, rate, rate) for number, rate in ((1, 12), (2, 24), (3, 36))]
+        level = unit("pyramid.image", F.adaptive_avg_pool2d(x, 1))
+        parts.append(F.interpolate(level, x.shape[-2:], mode="bilinear"))
+        y = unit("hidden", unit("pyramid.project.0", torch.cat(parts, 1)), padding=1)
+        return F.interpolate(self.conv(f"{name}.output", y), size, mode="bilinear", align_corners=True)
+
+
+def _randomise(model: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        for name, tensor in model.state_dict().items():
             if name.endswith(("bias", "running_mean")):
                 tensor.normal_(0, 0.3, generator=generator)
             elif name.endswith("running_var"):
@@ -69,29 +150,37 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 @pytest.fixture
+def randomise() -> Callable[[nn.Module], nn.Module]:
+    """Give a model random biases and BatchNorm statistics, in place: an exchanged or forgotten one shows."""
+    return _randomise
+
+
+@pytest.fixture
 def agrees() -> Callable[..., None]:
     """Check a model against a plain forward pass, in evaluation and training mode: outputs and all gradients.
 
-    Float64, so only an error in the formula (never rounding: about 1e-13 here) exceeds the tolerance 1e-5.
+    Float64, so only an error in the formula (never rounding: below 1e-9 here) exceeds the tolerance 1e-5.
     """
 
     def check(model: nn.Module, forward: Callable[[Plain, Tensor], Maps], size: tuple[int, int] = (32, 64)) -> None:
-        model = randomise(copy.deepcopy(model)).double()
-        image = torch.rand(2, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        model = _randomise(copy.deepcopy(model)).double()
+        image = torch.rand(3, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
         for training in (False, True):
             model.train(training)
             tensors = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-            parameters = {name: tensors[name].requires_grad_() for name, _ in model.named_parameters()}
-            expected = forward(Plain(tensors, training), image)
+            names = [name for name, _ in model.named_parameters()]
+            expected = forward(Plain({**tensors, **{n: tensors[n].requires_grad_() for n in names}}, training), image)
             found = model(image)
-            assert set(found) == set(expected)
-            weights = {task: torch.randn_like(output) for task, output in expected.items()}
+            assert list(found) == list(expected)
             for task, output in expected.items():
                 torch.testing.assert_close(found[task], output, rtol=1e-5, atol=1e-5 * output.abs().max().item())
-            wanted = _gradients(expected, weights, list(parameters.values()))
+            weights = {task: torch.randn_like(output) for task, output in expected.items()}
+            wanted = _gradients(expected, weights, [tensors[name] for name in names])
             got = _gradients(found, weights, list(model.parameters()))
-            for name, one, other in zip(parameters, got, wanted, strict=True):
-                limit = 1e-5 * max(1.0, other.abs().max().item())
+            largest = max(gradient.abs().max().item() for gradient in wanted)
+            for name, one, other in zip(names, got, wanted, strict=True):
+                # A gradient that is 0 in exact arithmetic (a bias before BatchNorm) is rounding in both.
+                limit = 1e-5 * other.abs().max().item() + 1e-10 * largest
                 torch.testing.assert_close(one, other, rtol=1e-5, atol=limit, msg=lambda text, n=name: f"{n}: {text}")
 
     return check
@@ -99,3 +188,16 @@ def agrees() -> Callable[..., None]:
 
 def _gradients(outputs: Maps, weights: Maps, parameters: list[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad(sum((outputs[task] * weights[task]).sum() for task in outputs), parameters)
+
+
+@pytest.fixture
+def cost() -> Callable[..., tuple[int, float]]:
+    """(parameters, GFLOP of one image of 288 x 384) of a model class."""
+    from mtlbench.models._cost import forward_flops, parameter_count
+
+    def measure(cls: type, tasks: dict[str, int], **options: object) -> tuple[int, float]:
+        with torch.device("meta"):
+            model = cls(tasks, **options)
+        return parameter_count(model), forward_flops(model, (288, 384)) / 1e9
+
+    return measure

@@ -1,53 +1,38 @@
-"""MTAN on SegNet against its formulas and its published size."""
-
-from collections.abc import Callable
+"""MTAN on SegNet against its formulas and its published size and cost."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from mtlbench.models.segnet_mtan import SegNetMTAN
 
-COUNTS = (2, 2, 3, 3, 3)
 
-
-def mtan(plain, image: Tensor, tasks: tuple[str, ...]) -> dict[str, Tensor]:
-    """Section 3.2 of the paper, stage by stage."""
-    x, positions, encoder = image, [], []
+def attended_features(plain, task: str, encoder, decoder, inputs):
+    """Section 3.2 of the paper for one task, stage by stage."""
+    x = torch.empty_like(encoder[0][0][:, :0])
     for stage in range(5):
-        encoder.append(plain.units(f"network.backbone.encoder.{stage}", x, COUNTS[stage]))
-        x, position = F.max_pool2d(encoder[-1][-1], 2, 2, return_indices=True)
-        positions.append(position)
-    inputs, decoder = {}, {}
+        mask = plain.mask(f"network.attention.{task}.encoder.{stage}", torch.cat([encoder[stage][0], x], 1))
+        x = F.max_pool2d(plain.unit(f"network.down.{stage}", mask * encoder[stage][-1]), 2)
     for stage in reversed(range(5)):
-        inputs[stage] = F.max_unpool2d(x, positions[stage], 2, 2)
-        decoder[stage] = plain.units(f"network.backbone.decoder.{stage}", inputs[stage], COUNTS[stage])[-1]
-        x = decoder[stage]
-    outputs = {}
-    for task in tasks:
-        for stage in range(5):
-            seen = encoder[stage][0] if stage == 0 else torch.cat([encoder[stage][0], attended], 1)
-            attended = plain.mask(f"network.attention.{task}.encoder.{stage}", seen) * encoder[stage][-1]
-            attended = F.max_pool2d(plain.unit(f"network.down.{stage}", attended), 2)
-        for stage in reversed(range(5)):
-            larger = F.interpolate(attended, scale_factor=2, mode="bilinear", align_corners=True)
-            seen = torch.cat([inputs[stage], plain.unit(f"network.up.{stage}", larger)], 1)
-            attended = plain.mask(f"network.attention.{task}.decoder.{stage}", seen) * decoder[stage]
-        outputs[task] = plain.segnet_head(f"network.heads.{task}", attended)
-    return outputs
+        larger = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+        seen = torch.cat([inputs[stage], plain.unit(f"network.up.{stage}", larger)], 1)
+        x = plain.mask(f"network.attention.{task}.decoder.{stage}", seen) * decoder[stage][-1]
+    return x
 
 
-def test_agrees_with_the_formulas(agrees: Callable[..., None]) -> None:
-    model = SegNetMTAN({"segmentation": 5, "depth": 1}, width=1 / 16)
-    agrees(model, lambda plain, image: mtan(plain, image, ("segmentation", "depth")))
+@pytest.mark.parametrize("tasks", [{"segmentation": 5, "depth": 1}, {"normals": 3}], ids=len)
+def test_agrees_with_the_formulas(agrees, tasks: dict[str, int]) -> None:
+    def forward(plain, image):
+        features = plain.segnet("network.backbone", image)
+        attended = {task: attended_features(plain, task, *features) for task in tasks}
+        return {task: plain.segnet_head(f"network.heads.{task}", x) for task, x in attended.items()}
+
+    agrees(SegNetMTAN(tasks, width=1 / 16), forward)
 
 
-@pytest.mark.parametrize(("tasks", "count"), [
-    ({"segmentation": 13, "depth": 1, "normals": 3}, 44_229_073),
-    ({"segmentation": 13, "depth": 1}, 38_185_805 + 2_984_576 + 36_993),  # stan, the masks and the head of one more task
-])
-def test_has_the_published_size(tasks: dict[str, int], count: int) -> None:
-    with torch.device("meta"):
-        model = SegNetMTAN(tasks)
-    assert sum(parameter.numel() for parameter in model.parameters()) == count
+def test_costs_what_the_reference_costs(cost) -> None:
+    parameters, gflop = cost(SegNetMTAN, {"segmentation": 13, "depth": 1, "normals": 3})
+    assert parameters == 44_229_076 - 3  # the log-variances belong to the weighting
+    assert gflop == pytest.approx(432.1, rel=0.01)
+    one_task, masks, head = 38_185_805, 2_984_576, 64 * 64 * 9 + 64 + 64 + 1
+    assert cost(SegNetMTAN, {"segmentation": 13, "depth": 1})[0] == one_task + masks + head

@@ -22,8 +22,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mtlbench.files import digest
-
 #: progress(done, total) is called now and then with numbers of images or bytes.
 Progress = Callable[[int, int], None]
 
@@ -33,7 +31,8 @@ class RawFile:
     """One file of the official distribution.
 
     ``urls`` are tried in order; empty when it cannot be downloaded without an account, then ``instructions``
-    says how a person gets it. ``sha256``/``md5`` are checked when given and enter the dataset's key.
+    says how a person gets it. ``sha256`` (else ``md5``) and ``bytes`` are checked when given and enter the dataset's
+    key. A file that is not ``required`` is downloaded too, but preparing does without it.
     """
 
     name: str
@@ -42,6 +41,7 @@ class RawFile:
     sha256: str | None = None
     md5: str | None = None
     instructions: str = ""
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,10 @@ class Dataset(ABC):
 
     def sources(self, raw: Path) -> dict[str, dict[str, Any]]:
         """{raw file: its SHA-256 and size} of the files that were read, for the manifest."""
+        from mtlbench.datasets._raw import digest_of
+
         present = [Path(raw) / file.name for file in self.raw_files() if (Path(raw) / file.name).is_file()]
-        return {path.name: {"sha256": digest(path), "bytes": path.stat().st_size} for path in present}
+        return {path.name: {"sha256": digest_of(path), "bytes": path.stat().st_size} for path in present}
 
     @abstractmethod
     def splits(self, raw: Path) -> Mapping[str, Split]:

@@ -267,13 +267,9 @@ def _install(beside: Path, out: Path) -> None:
     fsync_folder(out.parent)
 
 
-def _seal(
-    out: Path, dataset: Dataset, spec: Spec, splits: Mapping[str, Split], statistics: Any, sources: Any
-) -> Path:
+def _seal(out: Path, dataset: Dataset, spec: Spec, splits: Mapping[str, Split], statistics: Any, sources: Any) -> Path:
     marker = next(iter(out.glob("..*.unfinished")), None)
-    outputs = {
-        str(path.relative_to(out)): path for path in sorted([*out.glob("*/*.npy"), out / "contact_sheet.png"])
-    }
+    outputs = {str(path.relative_to(out)): path for path in sorted([*out.glob("*/*.npy"), out / "contact_sheet.png"])}
     arrays = {
         name: {"shape": list(array.shape), "dtype": str(array.dtype)}
         for name, path in outputs.items()

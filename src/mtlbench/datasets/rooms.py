@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -37,10 +37,7 @@ class Rooms(Dataset):
         train: Annotated[int, Field(ge=1, description="number of training images")] = 256,
         test: Annotated[int, Field(ge=1, description="number of test images")] = 64,
         seed: Annotated[int, Field(ge=0, description="number from which all rooms are drawn")] = 0,
-        noise: Annotated[float, Field(ge=0, le=64, description="sensor noise, standard deviation in grey levels")] = 3.0,
-        camera: Annotated[
-            Literal["nyuv2"], Field(description="intrinsics: NYU Depth V2's, scaled to the image size")
-        ] = "nyuv2",
+        noise: Annotated[float, Field(ge=0, le=64, description="sensor noise: standard deviation, grey levels")] = 3.0,
     ) -> None:
         self.size = (height, width)
         self.counts = {"train": train, "test": test}

@@ -9,6 +9,7 @@ Three definitions are in use and can disagree in sign on one and the same row:
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,15 @@ DEFINITIONS = ("flat", "per_task", "primary")
 Values = Mapping[str, Mapping[str, float]]
 
 
-def relative_gain(value: float, baseline: float, higher_is_better: bool) -> float:
-    """(value - baseline) / baseline x 100, negated when lower is better; NaN when it is not defined."""
-    if baseline == 0 or not np.isfinite(baseline) or not np.isfinite(value):
-        return float("nan")
-    return float((value - baseline) / baseline * 100 * (1 if higher_is_better else -1))
+def relative_gain(value: Any, baseline: Any, metric: Metric) -> Any:
+    """(value - baseline) / baseline x 100, negated when lower is better; NaN when it is not defined.
+
+    Floats or arrays that broadcast; NaN where the baseline is 0 or either side is not finite.
+    """
+    value, baseline = np.asarray(value, np.float64), np.asarray(baseline, np.float64)
+    defined = np.isfinite(value) & np.isfinite(baseline) & (baseline != 0)
+    difference = np.where(defined, value - np.where(defined, baseline, 0), np.nan)
+    return difference / np.where(defined, baseline, 1) * (100 if metric.higher_is_better else -100)
 
 
 def delta_m(values: Values, baseline: Values, metrics: Mapping[str, Sequence[Metric]], definition: str) -> float:
@@ -32,23 +37,21 @@ def delta_m(values: Values, baseline: Values, metrics: Mapping[str, Sequence[Met
     ``metrics`` says which tasks and metrics count and their directions. NaN when any of the values is missing: a
     mean over fewer metrics would not be comparable with its neighbours.
     """
+    nan = float("nan")
+    gains = [
+        weight * relative_gain(values.get(task, {}).get(m.name, nan), baseline.get(task, {}).get(m.name, nan), m)
+        for (task, m), weight in metric_weights(metrics, definition).items()
+    ]
+    return float(sum(gains)) if gains else nan
+
+
+def metric_weights(metrics: Mapping[str, Sequence[Metric]], definition: str) -> dict[tuple[str, Metric], float]:
+    """{(task, metric): its weight in Delta_m}, the weights add up to one; metrics that do not count are left out."""
     if definition not in DEFINITIONS:
         raise ValueError(f"definition: expected one of {DEFINITIONS}, found {definition!r}")
-    gains = [
-        _gains(values.get(task, {}), baseline.get(task, {}), chosen) for task, chosen in _choose(metrics, definition)
-    ]
-    if not gains:
-        return float("nan")
-    if definition == "per_task":
-        return float(np.mean([np.mean(task) for task in gains]))
-    return float(np.mean(np.concatenate(gains)))
-
-
-def _choose(metrics: Mapping[str, Sequence[Metric]], definition: str) -> list[tuple[str, list[Metric]]]:
-    wanted = {task: [m for m in found if m.primary or definition != "primary"] for task, found in metrics.items()}
-    return [(task, found) for task, found in wanted.items() if found]
-
-
-def _gains(values: Mapping[str, float], baseline: Mapping[str, float], metrics: Sequence[Metric]) -> list[float]:
-    nan = float("nan")
-    return [relative_gain(values.get(m.name, nan), baseline.get(m.name, nan), m.higher_is_better) for m in metrics]
+    chosen = {task: [m for m in found if m.primary or definition != "primary"] for task, found in metrics.items()}
+    chosen = {task: found for task, found in chosen.items() if found}
+    if definition == "flat":
+        total = sum(len(found) for found in chosen.values())
+        return {(task, m): 1 / total for task, found in chosen.items() for m in found}
+    return {(task, m): 1 / (len(chosen) * len(found)) for task, found in chosen.items() for m in found}

@@ -59,6 +59,17 @@ def _check_image(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     model.check_size(*inputs[0].shape[-2:])
 
 
+def meta_twin(model: Model) -> Model:
+    """A copy of the model on the meta device (shapes without data); the weights are not copied on the way."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): _shape_of(tensor) for tensor in tensors})
+
+
+def _shape_of(tensor: Tensor) -> Tensor:
+    shape = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(shape, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else shape
+
+
 def parameter_owners(model: Model, size: tuple[int, int] | None = None) -> dict[str, frozenset[str]]:
     """Which tasks' losses reach each parameter: {parameter name: task names}.
 
@@ -66,7 +77,7 @@ def parameter_owners(model: Model, size: tuple[int, int] | None = None) -> dict[
     arithmetic and no list is kept by hand. ``size`` is (height, width); default twice ``size_multiple``.
     """
     height, width = size or (max(64, 2 * model.size_multiple),) * 2
-    twin = copy.deepcopy(model).to("meta").train()
+    twin = meta_twin(model).train()
     image = torch.empty(2, 3, height, width, device="meta")
     outputs = twin(image)
     names, parameters = zip(*twin.named_parameters(), strict=True)

@@ -1,0 +1,1 @@
+"""From finished cells to the report: tables, statistics, figures and the page."""

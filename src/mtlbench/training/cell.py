@@ -17,7 +17,6 @@ import torch
 from tqdm import tqdm
 
 from mtlbench import keys, provenance, store
-from mtlbench.datasets._split import held_out_indices
 from mtlbench.errors import DataError, DivergedError, Interrupted, MtlbenchError, ParamsError
 from mtlbench.files import atomic_writer, read_json, write_json, write_text
 from mtlbench.grid import Cell
@@ -150,6 +149,8 @@ def load_data(
         share = weighting.held_out_share
     if share is None:
         return Data(train, test, torch.arange(train.count), torch.empty(0, dtype=torch.int64))
+    from mtlbench.datasets._split import held_out_indices
+
     kept, held_out = held_out_indices(train.count, train.groups, share, seed=0)
     return Data(train, test, torch.as_tensor(kept), torch.as_tensor(held_out))
 

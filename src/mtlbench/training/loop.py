@@ -19,7 +19,6 @@ from mtlbench.models._base import Model, shared_parameters
 from mtlbench.params import Protocol, Training
 from mtlbench.tasks._base import Task
 from mtlbench.training import checkpoint, history
-from mtlbench.training.augmentation import augment
 from mtlbench.training.data import Split, in_batches
 from mtlbench.training.device import autocast, frozen_batchnorm
 from mtlbench.training.evaluate import evaluate
@@ -158,6 +157,8 @@ class Trainer:
     def _train_step(self, batch: dict[str, Tensor], rate: float) -> None:
         settings = self.training.augmentation
         if settings is not None:
+            from mtlbench.training.augmentation import augment
+
             chance = generator(self.seed, "augment", self.epoch, self.step)
             batch = augment(batch, chance, scales=settings.scales, flip=settings.flip, compat=settings.compat)
         if self.weighting.wants_held_out:

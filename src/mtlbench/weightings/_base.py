@@ -98,3 +98,11 @@ class Weighting(nn.Module):
 def detached(losses: Sequence[Tensor]) -> Tensor:
     """The values of T scalar losses as one tensor (T,) without their graph."""
     return torch.stack([loss.detach() for loss in losses])
+
+
+def positive(losses: Tensor) -> Tensor:
+    """The losses, at least 1e-12, for formulas that divide by them or take their logarithm.
+
+    A batch without a valid pixel has loss 0 with a zero gradient, which such a formula must not turn into NaN.
+    """
+    return losses.clamp_min(1e-12)

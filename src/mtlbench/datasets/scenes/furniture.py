@@ -167,7 +167,8 @@ def bookshelf(draw: Draw) -> tuple[list[Solid], float, float]:
             shift = draw.uniform(-1, 1) * (x - half)
             height = step * draw.uniform(0.6, 0.85)
             spines = paint(draw, BOOKS, "stripes", draw.uniform(0.05, 0.09), 0.9)
-            low, high = (shift - half, -row * step - 0.03 - height, -z * 0.8), (shift + half, -row * step - 0.03, z * 0.8)
+            board = -row * step - 0.03
+            low, high = (shift - half, board - height, -z * 0.8), (shift + half, board, z * 0.8)
             solids.append(box(low, high, BOOKS, spines))
     return solids, width + 0.06, depth
 

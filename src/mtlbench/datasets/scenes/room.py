@@ -168,9 +168,7 @@ Corners = list[tuple[float, float]]
 def _corners(x: float, z: float, width: float, depth: float, yaw: float) -> Corners:
     c, s = math.cos(yaw), math.sin(yaw)
     around = ((-1, -1), (1, -1), (1, 1), (-1, 1))
-    return [
-        (x + c * a * width / 2 + s * b * depth / 2, z - s * a * width / 2 + c * b * depth / 2) for a, b in around
-    ]
+    return [(x + c * a * width / 2 + s * b * depth / 2, z - s * a * width / 2 + c * b * depth / 2) for a, b in around]
 
 
 def _overlap(one: Corners, other: Corners) -> bool:

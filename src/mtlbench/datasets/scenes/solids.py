@@ -46,9 +46,8 @@ class Solid:
 
     def to_local(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Vector:
         """Room directions in the coordinates of the unit shape."""
-        return tuple(  # type: ignore[return-value]
-            (axis[0] * x + axis[1] * y + axis[2] * z) / half for axis, half in zip(self.rotation, self.half, strict=True)
-        )
+        pairs = zip(self.rotation, self.half, strict=True)
+        return tuple((axis[0] * x + axis[1] * y + axis[2] * z) / half for axis, half in pairs)  # type: ignore[return-value]
 
     def to_room(self, normal: Vector) -> Vector:
         """Unit normals in room coordinates from normals of the unit shape."""

@@ -27,3 +27,25 @@ def _double(x: Tensor, axis: int) -> Tensor:
     following = torch.cat([x.narrow(axis, 1, length - 1), x.narrow(axis, length - 1, 1)], axis)
     even, odd = torch.lerp(x, previous, before), torch.lerp(x, following, after)
     return torch.stack([even, odd], x.dim() + axis + 1).flatten(x.dim() + axis, x.dim() + axis + 1)
+
+
+class Bilinear(nn.Module):
+    """Bilinear resizing with aligned corners to (H, W), for maps of few channels: (N, C, h, w) -> (N, C, H, W).
+
+    Two products with constant matrices, in float32 at least, also under autocast: maps are results, not features.
+    """
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        exact = torch.promote_types(x.dtype, torch.float32)
+        device = x.device.type if torch.amp.is_autocast_available(x.device.type) else "cpu"  # meta has no autocast
+        with torch.autocast(device, enabled=False):
+            rows = _blend(x.shape[-2], size[0], x.device, exact)
+            columns = _blend(x.shape[-1], size[1], x.device, exact)
+            return rows @ x.to(exact) @ columns.mT
+
+
+def _blend(inputs: int, outputs: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The matrix (outputs, inputs) of bilinear resizing: at most two weights in a row, which sum to 1."""
+    position = torch.arange(outputs, device=device, dtype=dtype) * ((inputs - 1) / max(outputs - 1, 1))
+    distance = position[:, None] - torch.arange(inputs, device=device, dtype=dtype)
+    return (1 - distance.abs()).clamp(min=0)

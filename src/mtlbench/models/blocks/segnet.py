@@ -5,10 +5,10 @@ Badrinarayanan et al., TPAMI 2017 (arXiv 1511.00561), in the form used by Liu et
 remembered positions between them.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
@@ -61,24 +61,27 @@ def heads(inputs: int, tasks: Mapping[str, int]) -> nn.ModuleDict:
     return nn.ModuleDict({task: Head(inputs, channels) for task, channels in tasks.items()})
 
 
-def encoder_units(filters: Sequence[int], convolutions: int = 1) -> nn.ModuleList:
-    """The conv units of the five encoder stages: stage i goes from f[i-1] (3 at stage 0) to f[i]."""
+def block(channels: Sequence[int]) -> nn.Sequential:
+    """Conv units one after the other: channels[0] -> channels[1] -> ..."""
+    return nn.Sequential(*(ConvUnit(one, other) for one, other in itertools.pairwise(channels)))
+
+
+def encoder_blocks(filters: Sequence[int], convolutions: int = 1) -> nn.ModuleList:
+    """The five encoder stages: stage i goes from f[i-1] (3 at stage 0) to f[i]."""
+    return _stages([3, *filters[:-1]], filters, convolutions)
+
+
+def decoder_blocks(filters: Sequence[int], convolutions: int = 1) -> nn.ModuleList:
+    """The five decoder stages: stage k goes from f[k] to f[k-1] (f[0] at stage 0)."""
+    return _stages(filters, [filters[0], *filters[:-1]], convolutions)
+
+
+def _stages(inputs: Sequence[int], outputs: Sequence[int], convolutions: int) -> nn.ModuleList:
+    stages = zip(inputs, outputs, CONVOLUTIONS, strict=True)
     return nn.ModuleList(
-        _units(filters[stage - 1] if stage else 3, filters[stage], count, convolutions)
-        for stage, count in enumerate(CONVOLUTIONS)
+        nn.Sequential(*(ConvUnit(out if number else into, out, convolutions) for number in range(count)))
+        for into, out, count in stages
     )
-
-
-def decoder_units(filters: Sequence[int], convolutions: int = 1) -> nn.ModuleList:
-    """The conv units of the five decoder stages: stage k goes from f[k] to f[k-1] (f[0] at stage 0)."""
-    return nn.ModuleList(
-        _units(filters[stage], filters[max(stage - 1, 0)], count, convolutions)
-        for stage, count in enumerate(CONVOLUTIONS)
-    )
-
-
-def _units(inputs: int, outputs: int, count: int, convolutions: int) -> nn.ModuleList:
-    return nn.ModuleList(ConvUnit(outputs if number else inputs, outputs, convolutions) for number in range(count))
 
 
 @dataclass(frozen=True)
@@ -93,14 +96,13 @@ class StageFeatures:
 class SegNetBackbone(nn.Module):
     """An image (N, 3, H, W) -> the features of the five encoder and five decoder stages.
 
-    ``encoder`` and ``decoder`` in the result are indexed by stage, 0 the outermost; ``pooled`` is the
-    input of the innermost decoder stage before unpooling.
+    Both lists are indexed by stage, 0 the outermost.
     """
 
     def __init__(self, filters: Sequence[int], convolutions: int = 1) -> None:
         super().__init__()
-        self.encoder = encoder_units(filters, convolutions)
-        self.decoder = decoder_units(filters, convolutions)
+        self.encoder = encoder_blocks(filters, convolutions)
+        self.decoder = decoder_blocks(filters, convolutions)
         self.pool = MaxPool()
         self.unpool = MaxUnpool()
 
@@ -117,8 +119,8 @@ class SegNetBackbone(nn.Module):
         return encoded, decoded
 
 
-def _stage(units: nn.ModuleList, x: Tensor) -> StageFeatures:
+def _stage(units: nn.Sequential, x: Tensor) -> StageFeatures:
     first = last = units[0](x)
-    for unit in list(units)[1:]:
+    for unit in units[1:]:
         last = unit(last)
     return StageFeatures(x, first, last)

@@ -1,0 +1,80 @@
+"""`mtlbench bench`: time and memory of training steps, run by hand; never a test."""
+
+import multiprocessing
+import time
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mtlbench import grid
+from mtlbench.errors import ParamsError, nearest
+from mtlbench.params import Params
+
+
+def run(params: Params, what: str, experiment: str, steps: int) -> None:
+    """Print the table of one benchmark."""
+    if what == "step":
+        step(params, experiment, steps)
+    else:
+        raise ParamsError(f"bench: unknown '{what}'. {nearest(what, ['step'])}")
+
+
+def step(params: Params, experiment: str, steps: int) -> None:
+    """Training step of every model of an experiment with the weighting `equal`: median time and peak memory.
+
+    Each model runs in a process of its own, so that the peaks are its own; the plain memory format is
+    measured beside channels_last.
+    """
+    table = Table(title=f"training step, experiment {experiment}", title_justify="left")
+    for column in ("model", "tasks", "channels_last, ms", "contiguous, ms", "ratio", "peak memory, MB", "images/s"):
+        table.add_column(column, justify="left" if column in ("model", "tasks") else "right")
+    seen = set()
+    context = multiprocessing.get_context("spawn")
+    batch = grid.experiment(params, experiment).training.batch_size
+    for cell in grid.cells(params, experiment):
+        if (cell.model, cell.tasks) in seen:
+            continue
+        seen.add((cell.model, cell.tasks))
+        found = {}
+        for layout in ("channels_last", "contiguous"):
+            with context.Pool(1) as pool:
+                found[layout] = pool.apply(measure, (cell, params.runtime.model_dump(), steps, layout))
+        fast, slow = found["channels_last"]["seconds"], found["contiguous"]["seconds"]
+        table.add_row(
+            cell.model, ", ".join(cell.tasks), f"{1000 * fast:.1f}", f"{1000 * slow:.1f}", f"{slow / fast:.2f}",
+            f"{found['channels_last']['memory'] / 2**20:.0f}", f"{batch / fast:.1f}",
+        )  # fmt: skip
+    Console().print(table)
+
+
+def measure(cell: grid.Cell, runtime: dict[str, Any], steps: int, layout: str) -> dict[str, float]:
+    """Median seconds of a whole training step (losses, gradients, update, statistics) and peak memory in bytes."""
+    import tempfile
+    from pathlib import Path
+
+    import torch
+
+    from mtlbench.params import Runtime
+    from mtlbench.training.cell import make_trainer
+    from mtlbench.training.data import in_batches
+    from mtlbench.training.device import peak_memory
+
+    with tempfile.TemporaryDirectory() as work:
+        trainer, _ = make_trainer(cell, Runtime(**runtime), Path(work))
+        if layout == "contiguous":
+            trainer.model.to(memory_format=torch.contiguous_format)
+        trainer.model.train()
+        indices = in_batches(trainer.data.train, trainer.training.batch_size)[0]
+        times = []
+        for _ in range(steps + 2):
+            batch = trainer.data.train_split.batch(indices)
+            if layout == "contiguous":
+                batch["image"] = batch["image"].contiguous()
+            begin = time.perf_counter()
+            trainer._train_step(batch, 1e-4)
+            if trainer.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - begin)
+        return {"seconds": float(np.median(times[2:])), "memory": peak_memory(trainer.device)}

@@ -1,0 +1,93 @@
+"""`mtlbench list`: what can be put in a grid."""
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from mtlbench import grid
+from mtlbench.errors import ParamsError, nearest
+from mtlbench.params import Params
+from mtlbench.registry import KINDS, entries
+
+
+def show(what: str, experiment: str | None, params: Callable[[], Params]) -> None:
+    """Print one table; models are counted for an experiment's tasks and image size."""
+    known = ("experiments", "cells", *KINDS)
+    if what not in known:
+        raise ParamsError(f"list: unknown '{what}'. {nearest(what, known)}")
+    if what == "models":
+        table = _models(params(), experiment)
+    elif what == "experiments":
+        table = _experiments(params())
+    elif what == "cells":
+        table = _cells(params(), experiment)
+    else:
+        table = _entries(what)
+    Console().print(table)
+
+
+def _entries(kind: str) -> Table:
+    table = _table("name", "what it is", "options (default)", "source")
+    for found in entries(kind).values():
+        options = ", ".join(
+            name if field.is_required() else f"{name} ({field.default})" for name, field in found.options.model_fields.items()
+        )
+        table.add_row(found.name, found.summary, options, found.constants.get("paper", ""))
+    return table
+
+
+def _models(params: Params, name: str | None) -> Table:
+    from mtlbench.models._cost import forward_flops, parameter_count
+    from mtlbench.tasks._base import make_tasks
+
+    experiment = grid.experiment(params, name or params.run[0])
+    data = grid.dataset(params, experiment.dataset).build()
+    tasks = {task: made.channels for task, made in make_tasks({t: data.tasks[t] for t in experiment.tasks}).items()}
+    table = _table("name", "family", "parameters", "/ single task", f"GFLOP at {data.size[0]}x{data.size[1]}", "paper")
+    singles: dict[str, int] = {}
+    rows = []
+    for found in entries("models").values():
+        kind = found.load()
+        alone = [{task: channels} for task, channels in tasks.items()] if kind.single_task else [tasks]
+        models = [kind(subset) for subset in alone]
+        count = sum(parameter_count(model) for model in models)
+        try:
+            kind.check_size(*data.size)
+            flops = f"{sum(forward_flops(model, data.size) for model in models) / 1e9:.1f}"
+        except ParamsError:
+            flops = f"needs multiples of {kind.size_multiple}"
+        if found.name.endswith("_single"):
+            singles[kind.family] = parameter_count(models[0])
+        rows.append((found.name, kind.family, count, flops, kind.paper))
+    for label, family, count, flops, paper in rows:
+        ratio = f"{count / singles[family]:.2f}" if family in singles else ""
+        table.add_row(label, family, f"{count:,}", ratio, flops, paper)
+    table.caption = f"for {', '.join(tasks)}; a single-task model is the sum of its {len(tasks)} networks"
+    return table
+
+
+def _experiments(params: Params) -> Table:
+    table = _table("name", "title", "dataset", "models", "weightings", "seeds", "cells")
+    for name, found in params.experiments.items():
+        cells = len(grid.cells(params, name))
+        table.add_row(
+            name, found.title, found.dataset, ", ".join(found.models), ", ".join(found.weightings),
+            str(len(found.seeds)), str(cells),
+        )  # fmt: skip
+    return table
+
+
+def _cells(params: Params, name: str | None) -> Table:
+    table = _table("cell", "tasks", "key")
+    for experiment in [name] if name else params.run:
+        for cell in grid.cells(params, experiment):
+            table.add_row(cell.path, ", ".join(cell.tasks), cell.key)
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,28 @@
+"""What a model costs: parameters, and multiplications and additions of one forward pass."""
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mtlbench.models._base import Model, meta_twin
+
+#: The operations that count: convolutions and linear layers.
+COUNTED = ("convolution", "_convolution", "addmm")
+
+
+def parameter_count(model: Model) -> int:
+    """Number of trained scalars."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def forward_flops(model: Model, size: tuple[int, int]) -> int:
+    """Floating-point operations of a forward pass of one image of ``size`` (height, width).
+
+    Twice the multiply-adds of convolutions and linear layers; biases, BatchNorm, activations, pooling and
+    resizing do not count, as usual. Found on the meta device: no arithmetic is done and ``model`` stays
+    where and as it is. Raises ParamsError when the model cannot take that size.
+    """
+    twin = meta_twin(model).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        twin(torch.empty(1, 3, *size, device="meta"))
+    counts = counter.get_flop_counts()["Global"]
+    return sum(count for operation, count in counts.items() if operation.__name__.split(".")[0] in COUNTED)

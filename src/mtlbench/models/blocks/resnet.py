@@ -1,0 +1,119 @@
+"""A dilated ResNet of torchvision as the backbone of dense prediction, output stride 8."""
+
+import pickle
+from pathlib import Path
+
+import torch
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck
+
+from mtlbench.errors import ParamsError
+
+#: Dilation of layer1 .. layer4.
+DILATIONS = (1, 1, 2, 4)
+#: Channels before layer1.
+STEM_CHANNELS = 64
+
+
+class Normalize(nn.Module):
+    """An image with values in [0, 1] minus the ImageNet mean, divided by its standard deviation, by channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}.items():
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return (image - self.mean) / self.deviation
+
+
+class ResNetBackbone(nn.Module):
+    """An image (N, 3, H, W) with values in [0, 1] -> features (N, channels[3], H/8, W/8).
+
+    ResNet (He et al., CVPR 2016, arXiv 1512.03385) of 18, 34, 50 or 101 layers; layer3 and layer4 keep their
+    resolution and are dilated by 2 and 4 instead (Chen et al., arXiv 1706.05587). ``weights``: "none",
+    "imagenet" (torchvision's IMAGENET1K_V1) or a file, see :func:`pretrained`.
+    """
+
+    def __init__(self, depth: int, weights: str) -> None:
+        super().__init__()
+        network = getattr(torchvision.models, f"resnet{depth}")(weights=None)
+        network.fc = nn.Identity()
+        if weights != "none":
+            network.load_state_dict(pretrained(depth, weights, network.state_dict()))
+        self.stem = nn.Sequential(Normalize(), network.conv1, network.bn1, network.relu, network.maxpool)
+        layers = [network.layer1, network.layer2, network.layer3, network.layer4]
+        for layer, dilation in zip(layers, DILATIONS, strict=True):
+            if dilation > 1:
+                dilate(layer, dilation)
+        self.layers = nn.ModuleList(layers)
+        self.channels = channels(depth)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.stem(image)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def channels(depth: int) -> list[int]:
+    """Output channels of layer1 .. layer4: Bottleneck networks (50 and more layers) have four times as many."""
+    return [count * (4 if depth >= 50 else 1) for count in (64, 128, 256, 512)]
+
+
+def dilate(layer: nn.Module, dilation: int) -> None:
+    """Exchange a ResNet layer's stride for dilation, in place.
+
+    The convolution that had the stride sees inputs of the former resolution, so its dilation is half.
+    """
+    for part in layer.modules():
+        if isinstance(part, nn.Conv2d):
+            rate = dilation // 2 if part.stride == (2, 2) else dilation
+            part.stride = (1, 1)
+            if part.kernel_size == (3, 3):
+                part.dilation = part.padding = (rate, rate)
+
+
+def projected_bottleneck(inputs: int, outputs: int) -> Bottleneck:
+    """A Bottleneck block (N, inputs, H, W) -> (N, outputs, H, W) whose shortcut is conv1x1 -> BatchNorm."""
+    shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+    return Bottleneck(inputs, outputs // Bottleneck.expansion, downsample=shortcut)
+
+
+def pretrained(depth: int, weights: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state of torchvision's ResNet without its classifier, from ImageNet or from a file.
+
+    A file is safetensors (name ends with .safetensors) or what ``torch.save(network.state_dict())`` wrote; it is
+    read without running code from it. ``expected``: the tensors that are wanted. Raises ParamsError when the
+    file is missing, is no such file or holds another network.
+    """
+    if weights == "imagenet":
+        state = getattr(torchvision.models, f"ResNet{depth}_Weights").IMAGENET1K_V1.get_state_dict(check_hash=True)
+    else:
+        state = _read(Path(weights))
+    state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    wrong = [
+        name for name in sorted(state.keys() | expected.keys())
+        if name not in state or name not in expected or state[name].shape != expected[name].shape
+    ]
+    if wrong:
+        raise ParamsError(
+            f"weights '{weights}': expected the tensors of torchvision's resnet{depth}; "
+            f"{len(wrong)} are missing, unknown or of another shape, the first is '{wrong[0]}'"
+        )
+    return state
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ParamsError(f"weights: expected 'none', 'imagenet' or a file, found no file '{path}'")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ParamsError(f"weights: expected a file of tensors by name, found '{path}': {error}") from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ParamsError(f"weights: expected a file of tensors by name, found another kind of content in '{path}'")
+    return state

@@ -1,0 +1,71 @@
+"""The Multi-Task Attention Network on a dilated ResNet with DeepLabv3 heads."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mtlbench.models._base import Model
+from mtlbench.models.blocks.attention import AttentionMask
+from mtlbench.models.blocks.deeplab import heads
+from mtlbench.models.blocks.pooling import MaxPool
+from mtlbench.models.blocks.resnet import ResNetBackbone, projected_bottleneck
+
+
+class ResNetMTAN(Model):
+    """MTAN: one shared dilated ResNet from which each task selects features with attention masks.
+
+    A mask reads what all blocks of a layer but the last one give, beside the task's attended features of the
+    layer before, and multiplies the last block's output. The blocks that carry attended features from
+    layer to layer are the same for all tasks.
+    """
+
+    family = "resnet"
+    paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    size_multiple = 8
+
+    def __init__(
+        self,
+        tasks: Mapping[str, int],
+        *,
+        depth: Annotated[Literal[18, 34, 50, 101], Field(description="layers of the ResNet")] = 50,
+        weights: Annotated[
+            str, Field(description="'none', 'imagenet' or a file with the state of torchvision's ResNet of that depth")
+        ] = "none",
+        dropout: Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads")] = 0.5,
+    ) -> None:
+        super().__init__(tasks)
+        self.backbone = ResNetBackbone(depth, weights)
+        channels = self.backbone.channels
+        self.attention = nn.ModuleDict({task: _masks(channels) for task in self.tasks})
+        self.down = nn.ModuleList(projected_bottleneck(one, other) for one, other in itertools.pairwise(channels))
+        self.pool = MaxPool()
+        self.heads = heads(channels[-1], self.tasks, dropout)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        x, layers = self.backbone.stem(image), []
+        for layer in self.backbone.layers:
+            before = layer[:-1](x)
+            x = layer[-1](before)
+            layers.append((before, x))
+        size = image.shape[-2:]
+        return {task: head(self._attend(self.attention[task], layers), size) for task, head in self.heads.items()}
+
+    def _attend(self, masks: nn.ModuleList, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+        attended = None
+        for stage, (mask, (before, last)) in enumerate(zip(masks, layers, strict=True)):
+            attended = mask(before if attended is None else torch.cat([before, attended], 1)) * last
+            if stage < len(self.down):
+                attended = self.down[stage](attended)
+            if stage == 0:  # the other layers keep their resolution
+                attended, _ = self.pool(attended)
+        return attended
+
+
+def _masks(channels: list[int]) -> nn.ModuleList:
+    return nn.ModuleList(
+        AttentionMask((2 if stage else 1) * count, count // 4, count) for stage, count in enumerate(channels)
+    )

@@ -1,0 +1,37 @@
+"""DeepLabv3 whose tasks share the backbone."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from mtlbench.models._base import Model
+from mtlbench.models.blocks.deeplab import heads
+from mtlbench.models.blocks.resnet import ResNetBackbone
+
+
+class ResNetSplit(Model):
+    """One dilated ResNet with a DeepLabv3 head per task."""
+
+    family = "resnet"
+    paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    size_multiple = 8
+
+    def __init__(
+        self,
+        tasks: Mapping[str, int],
+        *,
+        depth: Annotated[Literal[18, 34, 50, 101], Field(description="layers of the ResNet")] = 50,
+        weights: Annotated[
+            str, Field(description="'none', 'imagenet' or a file with the state of torchvision's ResNet of that depth")
+        ] = "none",
+        dropout: Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads")] = 0.5,
+    ) -> None:
+        super().__init__(tasks)
+        self.backbone = ResNetBackbone(depth, weights)
+        self.heads = heads(self.backbone.channels[-1], self.tasks, dropout)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        features = self.backbone(image)
+        return {task: head(features, image.shape[-2:]) for task, head in self.heads.items()}

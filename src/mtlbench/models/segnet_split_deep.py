@@ -1,0 +1,34 @@
+"""Split SegNet with twice as many convolutions."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from mtlbench.models._base import Model
+from mtlbench.models.blocks.segnet import SegNetBackbone, heads, initialise, scaled
+
+
+class SegNetSplitDeep(Model):
+    """One SegNet with a head per task, every convolution of the backbone doubled."""
+
+    family = "segnet"
+    paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    size_multiple = 32
+
+    def __init__(
+        self,
+        tasks: Mapping[str, int],
+        *,
+        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 512")] = 1.0,
+    ) -> None:
+        super().__init__(tasks)
+        filters = scaled(width)
+        self.backbone = SegNetBackbone(filters, convolutions=2)
+        self.heads = heads(filters[0], self.tasks)
+        initialise(self)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        _, decoded = self.backbone(image)
+        return {task: head(decoded[0].last) for task, head in self.heads.items()}

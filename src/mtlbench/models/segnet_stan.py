@@ -1,0 +1,33 @@
+"""Single-task attention network: MTAN with one task."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from mtlbench.models._base import Model
+from mtlbench.models.blocks.segnet import initialise, scaled
+from mtlbench.models.blocks.segnet_mtan import SegNetAttention
+
+
+class SegNetSTAN(Model):
+    """MTAN with one task: what the attention masks bring without any sharing."""
+
+    family = "segnet"
+    paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    single_task = True
+    size_multiple = 32
+
+    def __init__(
+        self,
+        tasks: Mapping[str, int],
+        *,
+        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 512")] = 1.0,
+    ) -> None:
+        super().__init__(tasks)
+        self.network = SegNetAttention(scaled(width), self.tasks)
+        initialise(self)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return self.network(image)

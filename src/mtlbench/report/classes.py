@@ -1,0 +1,89 @@
+"""Segmentation class by class: IoU bars and confusion matrices."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from mtlbench.metrics.segmentation import class_iou
+from mtlbench.report.analysis import Analysis
+from mtlbench.report.grid import Row
+from mtlbench.report.style import BASELINE, COLOURS, WIDTH, Picture, new_figure, save, styled, tidy
+
+_TASK = "segmentation"
+
+
+def confusion(analysis: Analysis, row: Row) -> np.ndarray | None:
+    """Confusion matrix (K, K) of a row's final networks added over seeds; None when it is not known."""
+    evidence = analysis.evidence.get(row.slug)
+    return None if evidence is None else evidence.totals.get(_TASK, {}).get("confusion")
+
+
+def class_table(analysis: Analysis) -> pd.DataFrame:
+    """IoU in percent (rows of the grid x classes); empty without segmentation."""
+    task = analysis.grid.tasks.get(_TASK)
+    found = {row.label: confusion(analysis, row) for row in analysis.grid.rows} if task else {}
+    known = {label: 100 * class_iou(matrix) for label, matrix in found.items() if matrix is not None}
+    return pd.DataFrame.from_dict(known, orient="index", columns=list(getattr(task, "class_names", ())))
+
+
+def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | None:
+    """IoU of every class for the baseline and the best row of each model, commonest class first."""
+    rows = [row for row in analysis.leaders if confusion(analysis, row) is not None]
+    if not rows:
+        return None
+    best = sorted((row for row in rows if not row.single_task), key=analysis.ranking.index)[: most - 1]
+    rows = [row for row in rows if row is analysis.grid.baseline or row in best]
+    share = confusion(analysis, rows[0]).sum(1)
+    order = np.argsort(-share, kind="stable")
+    names = np.array(analysis.grid.tasks[_TASK].class_names)[order]
+    shares = 100 * share[order] / max(share.sum(), 1)
+    multi = iter(COLOURS)
+    with styled():
+        height = 0.8 / len(rows)
+        figure = new_figure(WIDTH * 0.86, (0.13 * len(rows) + 0.13) * len(names) + 1.1)
+        axes = figure.subplots()
+        for i, row in enumerate(rows):
+            colour = BASELINE if row.single_task else next(multi)
+            values = 100 * class_iou(confusion(analysis, row))[order]
+            axes.barh(np.arange(len(names)) - 0.4 + height * (i + 0.5), np.nan_to_num(values), height * 0.92,
+                      color=colour, label=row.label)  # fmt: skip
+        axes.set_yticks(
+            range(len(names)), [f"{name}  ({part:.1f} %)" for name, part in zip(names, shares, strict=True)]
+        )
+        axes.set_ylim(len(names) - 0.45, -0.55)
+        axes.set_xlabel("IoU [%]")
+        axes.tick_params(axis="y", length=0)
+        tidy(axes, "x")
+        figure.legend(loc="outside upper left", ncols=2 if len(rows) > 3 else 3)
+        caption = (
+            "Intersection over union of each class (share of the valid test pixels in brackets) for the single-task "
+            "baseline and the best row of each model; final networks, all seeds together."
+        )
+        return save(figure, folder, "class_iou", caption)
+
+
+def confusions(analysis: Analysis, folder: Path) -> Picture | None:
+    """Row-normalised confusion matrices of the baseline and of the best row."""
+    candidates = [analysis.grid.baseline, next((r for r in analysis.ranking if not r.single_task), None)]
+    rows = [row for row in candidates if row is not None and confusion(analysis, row) is not None]
+    if not rows:
+        return None
+    names = analysis.grid.tasks[_TASK].class_names
+    with styled():
+        side = min(4.3, 0.2 * len(names) + 1.7)
+        figure = new_figure(side * len(rows) + 0.5, side)
+        panels = figure.subplots(1, len(rows), squeeze=False)[0]
+        for axes, row in zip(panels, rows, strict=True):
+            matrix = confusion(analysis, row).astype(float)
+            shares = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+            sns.heatmap(shares, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, linewidths=0.3, linecolor="#F2F3F5",
+                        xticklabels=names, yticklabels=names if row is rows[0] else False, cbar=row is rows[-1],
+                        cbar_kws={"label": "share of the true class [%]", "shrink": 0.7})  # fmt: skip
+            axes.set_title(row.label)
+            axes.set_xlabel("predicted")
+            axes.set_ylabel("true" if row is rows[0] else "")
+            axes.tick_params(length=0, labelsize=7.5 if len(names) <= 20 else 5)
+        caption = "Confusion matrices of the final networks, all seeds together; every line adds up to 100 %."
+        return save(figure, folder, "confusion", caption)

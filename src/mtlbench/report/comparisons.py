@@ -1,0 +1,128 @@
+"""Comparisons between rows: intervals, tests of all pairs, and which numbers may be marked as best."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from mtlbench.report.evidence import RowEvidence
+from mtlbench.report.grid import DELTA_COLUMNS, Column, Grid, Row, mean
+from mtlbench.report.statistics import LEVEL, block_ranks, difference_test, holm, interval
+
+BEST, SECOND, AHEAD = "best", "second", "ahead"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One tested pair of rows in one column; ``difference`` is first minus second in the stored unit."""
+
+    first: str
+    second: str
+    difference: float
+    p_value: float
+    adjusted: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference survives the correction for all pairs of the column."""
+        return self.adjusted < 1 - LEVEL
+
+
+def test_pairs(grid: Grid, column: Column, evidence: Mapping[str, RowEvidence]) -> list[Pair]:
+    """All pairs of rows with numbers in a column, tested over seeds and images, corrected by Holm's procedure."""
+    values = {r.slug: grid.reported[r.slug][column.name] for r in grid.rows if r.slug in evidence}
+    values = {slug: found for slug, found in values.items() if len(found) and np.isfinite(found).all()}
+    raw = []
+    for first, second in combinations(values, 2):
+        draws = [evidence[slug].draws.get(column.name) for slug in (first, second)]
+        if draws[0] is None or draws[1] is None:
+            continue
+        variance = float(np.var(draws[0].mean(0) - draws[1].mean(0)))
+        raw.append((first, second, *difference_test(values[first], values[second], variance)))
+    adjusted = holm(np.array([p for *_, p in raw]))
+    return [Pair(*found, float(corrected)) for found, corrected in zip(raw, adjusted, strict=True)]
+
+
+test_pairs.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of the name
+
+
+def marks(grid: Grid, column: Column, pairs: list[Pair]) -> dict[str, str]:
+    """{row slug: BEST, SECOND or AHEAD}.
+
+    BEST: the best mean, and its lead over the next survives the test. AHEAD: the best mean, but the lead does not.
+    SECOND: the second-best mean, when its lead over the third survives (or there is no third).
+    """
+    sign = 1 if column.metric.higher_is_better else -1
+    means = {row.slug: sign * mean(grid.reported[row.slug][column.name]) for row in grid.rows}
+    order = sorted((slug for slug, value in means.items() if np.isfinite(value)), key=lambda slug: -means[slug])
+    sure = {frozenset((pair.first, pair.second)) for pair in pairs if pair.significant}
+    found = {}
+    if order:
+        leads = len(order) > 1 and frozenset(order[:2]) in sure
+        found[order[0]] = BEST if leads else AHEAD
+    if len(order) > 2 and frozenset(order[1:3]) in sure:
+        found[order[1]] = SECOND
+    return found
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """95 % bootstrap intervals of a row's mean in one column: over images, over seeds, over both.
+
+    They are those of the final networks, moved to the reported mean. NaN where there is one seed only.
+    """
+
+    mean: float
+    images: tuple[float, float]
+    seeds: tuple[float, float]
+    both: tuple[float, float]
+
+
+def joint_draws(grid: Grid, row: Row, column: Column, evidence: RowEvidence, seed: int = 1) -> np.ndarray:
+    """Bootstrap draws of a row's mean over images and seeds together: (draws,)."""
+    draws = evidence.draws[column.name]
+    chosen = np.random.default_rng(seed).integers(0, len(draws), size=(draws.shape[1], len(draws)))
+    values = grid.reported[row.slug][column.name]
+    # The reported value of each drawn seed, plus what the drawn images change in its final network.
+    moved = values[:, None] + draws - draws.mean(1, keepdims=True)
+    return moved[chosen, np.arange(draws.shape[1])[:, None]].mean(1)
+
+
+def intervals(grid: Grid, row: Row, column: Column, evidence: RowEvidence) -> Intervals:
+    """The three intervals of a row's mean in one column."""
+    values = grid.reported[row.slug][column.name]
+    draws = evidence.draws[column.name]
+    over_images = interval(draws.mean(0) - draws.mean() + values.mean())
+    if len(values) < 2:
+        return Intervals(mean(values), over_images, (np.nan, np.nan), (np.nan, np.nan))
+    chosen = np.random.default_rng(2).integers(0, len(values), size=(draws.shape[1], len(values)))
+    over_seeds = interval(values[chosen].mean(1))
+    return Intervals(mean(values), over_images, over_seeds, interval(joint_draws(grid, row, column, evidence)))
+
+
+def image_ranks(grid: Grid, evidence: Mapping[str, RowEvidence], slugs: list[str]) -> dict[str, np.ndarray]:
+    """{task or "all tasks": ranks (images, rows)} of the primary metric of every single image, mean over seeds.
+
+    For all tasks together the rows are ranked, image by image, by their mean rank over the tasks. Images without a
+    valid pixel of a task are left out.
+    """
+    scores = {}
+    for column in grid.columns:
+        if column.metric.primary:
+            sign = 1 if column.metric.higher_is_better else -1
+            scores[column.task] = np.stack([sign * evidence[s].images[column.name].mean(0) for s in slugs], axis=1)
+    if not scores:
+        return {}
+    known = ~np.isnan(np.stack(list(scores.values()))).any((0, 2))
+    ranks = {task: block_ranks(values[known]) for task, values in scores.items()}
+    if len(ranks) > 1:
+        ranks = {"all tasks": block_ranks(-np.mean(list(ranks.values()), axis=0)), **ranks}
+    return ranks
+
+
+def main_column(grid: Grid) -> Column:
+    """The column that figures compare by: flat Delta_m, or the first primary metric when there is no baseline."""
+    if grid.baseline is not None and grid.baseline.done:
+        return DELTA_COLUMNS[0]
+    return next(column for column in grid.columns if column.metric.primary)

@@ -1,0 +1,67 @@
+"""What a report is made from: names and places of cells; everything else is read from their files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: The cells of a single-task model carry this before the task's name instead of a weighting.
+ONLY = "only_"
+
+
+@dataclass(frozen=True)
+class CellInput:
+    """One cell of the grid, finished or not.
+
+    ``folder`` holds manifest.<key>.json, metrics.json, history.csv, per_image.npz and samples.npz; None when there
+    is no result, and then ``hole`` says why.
+    """
+
+    path: str
+    model: str
+    weighting: str
+    seed: int
+    tasks: tuple[str, ...]
+    folder: Path | None
+    key: str = ""
+    hole: str | None = None
+    model_kind: str = ""
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def single_task(self) -> bool:
+        """Whether this is one of the cells that a single-task row joins."""
+        return self.weighting.startswith(ONLY)
+
+    @property
+    def row(self) -> tuple[str, str]:
+        """The row of the tables that this cell belongs to: (model, weighting), "" for a single-task row."""
+        return (self.model, "" if self.single_task else self.weighting)
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """One experiment's report. ``cells`` are in the order of params.yaml; ``tasks`` in the order of the tables.
+
+    ``tasks`` holds the arguments of each task's constructor; ``size`` is (height, width); ``protocol`` and
+    ``training`` are the blocks of params.yaml; ``baseline`` is the label of the single-task model that Delta_m is
+    relative to; ``constant`` the metrics of the best constant prediction; ``command`` makes everything again.
+    """
+
+    name: str
+    title: str
+    dataset: str
+    size: tuple[int, int]
+    protocol: Mapping[str, Any]
+    training: Mapping[str, Any]
+    tasks: Mapping[str, Mapping[str, Any]]
+    cells: tuple[CellInput, ...]
+    baseline: str | None = None
+    note: str = ""
+    constant: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def compat_batch(self) -> int:
+        """Test batch size of the published codes, for their per-batch averages: 2 on NYUv2, 8 on CityScapes."""
+        return 8 if self.dataset.startswith("cityscapes") else 2

@@ -1,0 +1,139 @@
+"""Exact solutions of the small convex problems behind MGDA, CAGrad and UPGrad, on the device.
+
+Each optimum lies inside one face of its feasible set and is given by a linear system there. With T tasks there are
+2^T faces: all systems are solved in one batch, every solution is made feasible, and the best true objective wins.
+A candidate from an ill-conditioned face is only a worse candidate, so nothing needs a tolerance to be valid. No
+iteration, no host synchronisation; float64; cost about 2^T T^3, fine up to T = 12.
+"""
+
+import functools
+
+import torch
+from torch import Tensor
+
+#: More tasks than this make the enumeration slow (2^12 systems of 13 equations).
+MOST_TASKS = 12
+# Each face is tried as it is and with this much (relative to the mean squared norm) on the diagonal, which
+# settles faces whose gradients are linearly dependent.
+_RIDGES = (0.0, 1e-10)
+_EPSILON = torch.finfo(torch.float64).eps
+
+
+@functools.cache
+def faces(count: int, device: torch.device) -> Tensor:
+    """All non-empty subsets of ``count`` tasks as a boolean matrix (2^count - 1, count)."""
+    numbers = torch.arange(1, 2**count)[:, None]
+    return ((numbers >> torch.arange(count)) & 1).bool().to(device)
+
+
+def min_norm(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (T,) on the simplex with the smallest norm of G^T a, and whether no solution was found.
+
+    Of several optima (parallel gradients) the most even one is returned.
+    """
+    scaled = _scaled(gram)
+    candidates = _min_norm_candidates(scaled)
+    objective, error = _quadratic(candidates, scaled)
+    return _best(candidates, objective, error)
+
+
+def conflict_averse(gram: Tensor, c: float) -> tuple[Tensor, Tensor]:
+    """Weights (T,) on the simplex that minimise g_w.g_0 + c |g_0| |g_w|, g_0 the mean; and whether none was found.
+
+    Inside a face S, with K the Gram matrix, b = K 1/T and k = c |g_0|, stationarity gives
+    a proportional to K_S^-1 (l 1 - b), where l solves (l 1 - b)^T K_S^-1 (l 1 - b) = k^2. At a point with g_w = 0
+    the objective has a kink; the minimum-norm point stands for those.
+    """
+    scaled = _scaled(gram)
+    count = len(scaled)
+    linear = scaled.mean(1)
+    radius = c * scaled.mean().clamp_min(0.0).sqrt()
+    mask = faces(count, gram.device).double()
+    matrices = _face_matrices(scaled, mask)
+    right = torch.stack([mask, mask * linear], dim=-1).repeat(len(_RIDGES), 1, 1)
+    ones, lines = torch.linalg.solve_ex(matrices, right)[0].unbind(-1)
+    mask = mask.repeat(len(_RIDGES), 1)
+    a, b, d = (ones * mask).sum(1), (lines * mask).sum(1), (lines * mask * linear).sum(1)
+    level = (b + (b * b - a * (d - radius * radius)).clamp_min(0.0).sqrt()) / a
+    inside = _on_simplex((level[:, None] * ones - lines) * mask)
+    candidates = torch.cat([inside, _min_norm_candidates(scaled)])
+    squared, error = _quadratic(candidates, scaled)
+    length = squared.clamp_min(0.0).sqrt()
+    dot = candidates @ linear
+    rounding = _EPSILON * count * (candidates @ linear.abs() + radius * length) + error
+    return _best(candidates, dot + radius * length, rounding)
+
+
+def dual_cone(cosine: Tensor) -> tuple[Tensor, Tensor]:
+    """Projections of T unit vectors onto the dual cone of all: (T, T) coefficients, and whether one was not found.
+
+    Row t holds u >= 0 with projection = v_t + sum_i u_i v_i, the nearest vector that has no negative product with
+    any v_i; ``cosine`` (T, T) is the Gram matrix of the unit vectors v_i.
+    """
+    count = len(cosine)
+    mask = faces(count, cosine.device).double()
+    matrices = _face_matrices(cosine, mask)
+    right = (-mask[:, :, None] * cosine).repeat(len(_RIDGES), 1, 1)
+    inside = torch.linalg.solve_ex(matrices, right)[0] * mask.repeat(len(_RIDGES), 1)[:, :, None]
+    zero = torch.zeros(1, count, count, dtype=cosine.dtype, device=cosine.device)
+    # (candidates, coefficients, tasks) -> (tasks, candidates, coefficients)
+    candidates = torch.cat([zero, inside]).permute(2, 0, 1)
+    candidates = torch.where(candidates.isfinite(), candidates, 0.0).clamp_min(0.0)
+    total = candidates + torch.eye(count, dtype=cosine.dtype, device=cosine.device)[:, None, :]
+    objective, error = _quadratic(total, cosine)
+    picked = [_best(*row) for row in zip(candidates, objective, error, strict=True)]
+    return torch.stack([row for row, _ in picked]), torch.stack([failed for _, failed in picked]).any()
+
+
+def _scaled(gram: Tensor) -> Tensor:
+    scale = gram.diagonal().mean()
+    return gram / torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def _face_matrices(gram: Tensor, mask: Tensor) -> Tensor:
+    """K_S for every face S, with 1 on the diagonal outside, once for each ridge: (ridges x faces, T, T)."""
+    inner = mask[:, :, None] * gram * mask[:, None, :] + torch.diag_embed(1.0 - mask)
+    return torch.cat([inner + ridge * torch.diag_embed(mask) for ridge in _RIDGES])
+
+
+def _min_norm_candidates(gram: Tensor) -> Tensor:
+    """The point of smallest norm of each face's plane, made feasible: (ridges x faces, T)."""
+    mask = faces(len(gram), gram.device).double()
+    inner = _face_matrices(gram, mask)
+    mask = mask.repeat(len(_RIDGES), 1)
+    bordered = torch.zeros(*(size + 1 for size in inner.shape[1:]), dtype=gram.dtype, device=gram.device)
+    bordered = bordered.repeat(len(inner), 1, 1)
+    bordered[:, :-1, :-1] = inner
+    bordered[:, :-1, -1] = mask
+    bordered[:, -1, :-1] = mask
+    right = torch.zeros(len(inner), len(gram) + 1, dtype=gram.dtype, device=gram.device)
+    right[:, -1] = 1.0
+    return _on_simplex(torch.linalg.solve_ex(bordered, right)[0][:, :-1] * mask)
+
+
+def _on_simplex(candidates: Tensor) -> Tensor:
+    """Negative parts dropped, divided by the sum; NaN where that is impossible."""
+    positive = candidates.clamp_min(0.0)
+    return positive / positive.sum(1, keepdim=True)
+
+
+def _quadratic(candidates: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
+    """a^T K a of every candidate and a bound of its rounding error."""
+    value = ((candidates @ gram) * candidates).sum(-1)
+    bound = len(gram) * _EPSILON * ((candidates @ gram.abs()) * candidates).sum(-1)
+    return value, bound
+
+
+def _best(candidates: Tensor, objective: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+    """The candidate of smallest objective; among those equal up to rounding the one of smallest length."""
+    valid = candidates.isfinite().all(1) & objective.isfinite()
+    candidates = torch.where(valid[:, None], candidates, 0.0)
+    low = torch.where(valid, objective - error, torch.inf)
+    high = torch.where(valid, objective + error, torch.inf)
+    length = torch.where(low <= high.min(), candidates.square().sum(1), torch.inf)
+    length = torch.where(valid, length, torch.inf)
+    # index_select, because indexing with a 0-dim tensor would wait for the device.
+    best = candidates.index_select(0, length.argmin().reshape(1)).squeeze(0)
+    failed = ~valid.any()
+    even = torch.full_like(best, 1.0 / len(best))
+    return torch.where(failed, even, best), failed

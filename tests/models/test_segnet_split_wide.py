@@ -1,0 +1,22 @@
+"""The wide split SegNet against its formulas and its published size and cost."""
+
+import pytest
+
+from mtlbench.models.segnet_split_wide import SegNetSplitWide
+
+HEAD = 64 * 64 * 9 + 64 + 64 * 3 + 3  # of normals
+
+
+def test_agrees_with_the_formulas(agrees) -> None:
+    def forward(plain, image):
+        _, decoder, _ = plain.segnet("backbone", image)
+        return {task: plain.segnet_head(f"heads.{task}", decoder[0][-1]) for task in ("segmentation", "depth")}
+
+    agrees(SegNetSplitWide({"segmentation": 5, "depth": 1}, width=1 / 16), forward)
+
+
+def test_costs_what_the_reference_costs(cost) -> None:
+    parameters, gflop = cost(SegNetSplitWide, {"segmentation": 13, "depth": 1, "normals": 3})
+    assert parameters == 43_934_164 - 3  # the log-variances belong to the weighting
+    assert gflop == pytest.approx(153.5, rel=0.01)
+    assert cost(SegNetSplitWide, {"segmentation": 13, "depth": 1})[0] == parameters - HEAD

@@ -1,0 +1,265 @@
+"""Whole runs: same cell, same bytes; killed anywhere, same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtlbench import grid, pipeline, store
+from mtlbench.errors import BusyError, DataError, DivergedError
+from mtlbench.files import read_json
+from mtlbench.lease import lease
+from mtlbench.params import load
+from mtlbench.training import checkpoint
+from mtlbench.training.cell import run_cell, work_folder
+
+CELL = "tiny/segnet_split/dwa/seed0"
+OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")
+
+# Runs a cell in a process that kills itself with SIGKILL at the n-th call of a function.
+KILLED = """
+import os, signal, sys, importlib
+module, owner, name, count, cell = sys.argv[1:]
+holder = importlib.import_module(module)
+for part in filter(None, owner.split(".")):
+    holder = getattr(holder, part)
+original, calls = getattr(holder, name), 0
+def counted(*args, **kwargs):
+    global calls
+    calls += 1
+    if calls == int(count):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **kwargs)
+setattr(holder, name, counted)
+from mtlbench import grid
+from mtlbench.params import load
+from mtlbench.training.cell import run_cell
+run_cell(grid.cell(load(), cell), load().runtime)
+"""
+
+
+def contents(cell: grid.Cell) -> dict[str, bytes]:
+    """The bytes of a cell's outputs."""
+    folders = {name: cell.checkpoint_folder if name in store.WEIGHTS else cell.folder for name in OUTPUTS}
+    return {name: (folder / name).read_bytes() for name, folder in folders.items()}
+
+
+def forget(cell: grid.Cell) -> None:
+    """Remove a cell's results and its entry in the store."""
+    import shutil
+
+    for folder in (cell.folder, cell.checkpoint_folder, store.folder(), work_folder(cell.key)):
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def prepared(project):
+    pipeline.prepare(load(), "rooms")
+    return project
+
+
+@pytest.fixture
+def cell(prepared) -> grid.Cell:
+    return grid.cell(load(), CELL)
+
+
+def test_the_same_cell_twice_gives_the_same_bytes(cell) -> None:
+    assert run_cell(cell, load().runtime) == "complete"
+    first = contents(cell)
+    forget(cell)
+    run_cell(cell, load().runtime)
+    assert contents(cell) == first
+
+
+def test_another_seed_gives_other_numbers(cell, edit) -> None:
+    run_cell(cell, load().runtime)
+    edit("seeds: [0]", "seeds: [0, 1]")
+    other = grid.cell(load(), CELL.replace("seed0", "seed1"))
+    run_cell(other, load().runtime)
+    assert contents(cell)["history.csv"] != contents(other)["history.csv"]
+
+
+@pytest.mark.parametrize(
+    ("module", "owner", "name", "count"),
+    [
+        ("mtlbench.training.loop", "Trainer", "_train_step", 2),  # in the first epoch
+        ("mtlbench.training.loop", "Trainer", "_train_step", 5),  # in the second
+        ("mtlbench.training.loop", "", "evaluate", 2),  # between training and evaluation
+        ("os", "", "replace", 6),  # a file is written but not yet renamed
+        ("os", "", "fsync", 9),  # half-way through writing a file
+        ("mtlbench.training.checkpoint", "", "save", 3),  # all epochs done, the last checkpoint missing
+        ("mtlbench.training.cell", "", "_write_arrays", 2),  # some outputs written
+        ("mtlbench.store", "", "publish", 1),  # all outputs written, not yet published
+        ("mtlbench.store", "", "link_or_copy", 3),  # half linked into the workspace
+    ],
+)
+def test_a_killed_run_continues_to_the_same_bytes(cell, module: str, owner: str, name: str, count: int) -> None:
+    run_cell(cell, load().runtime)
+    expected = contents(cell)
+    forget(cell)
+    command = [sys.executable, "-c", KILLED, module, owner, name, str(count), CELL]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not cell.manifest.exists(), "a killed run must not look complete"
+    run_cell(cell, load().runtime)
+    assert contents(cell) == expected
+
+
+def test_a_signal_saves_in_the_middle_of_an_epoch_and_the_run_continues(cell, monkeypatch) -> None:
+    from mtlbench.errors import Interrupted
+    from mtlbench.training.loop import Trainer
+
+    run_cell(cell, load().runtime)
+    expected = contents(cell)
+    forget(cell)
+    steps = []
+    original = Trainer._train_step
+
+    def step(self, *args) -> None:
+        original(self, *args)
+        steps.append((self.epoch, self.step))
+        if len(steps) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "_train_step", step)
+    with pytest.raises(Interrupted, match="SIGTERM in epoch 2 after step 2"):
+        run_cell(cell, load().runtime)
+    assert [path.name[:20] for path in checkpoint._found(work_folder(cell.key))][0] == "state-000001-000002."
+    run_cell(cell, load().runtime)
+    assert steps[5:] == [(1, 2), (2, 0), (2, 1), (2, 2)], "it must continue where it stopped"
+    assert contents(cell) == expected
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate"])
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(cell, monkeypatch, damage: str, caplog) -> None:
+    run_cell(cell, load().runtime)
+    expected = contents(cell)
+    forget(cell)
+    command = [sys.executable, "-c", KILLED, "mtlbench.training.loop", "Trainer", "_train_step", "8", CELL]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    caplog.set_level("INFO", "mtlbench")
+    newest, before = checkpoint._found(work_folder(cell.key))
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content if damage == "flip" else content[: len(content) // 2])
+    run_cell(cell, load().runtime)
+    assert f"{newest.name} is damaged" in caplog.text
+    assert "continuing in epoch 2" in caplog.text
+    assert before.name.startswith("state-000001")
+    assert contents(cell) == expected
+
+
+def test_a_finished_cell_is_not_touched_again(cell, monkeypatch) -> None:
+    run_cell(cell, load().runtime)
+    before = {path: path.stat().st_mtime_ns for path in cell.folder.iterdir()}
+    monkeypatch.setattr("mtlbench.training.cell.make_trainer", None)
+    run_cell(cell, load().runtime)
+    assert {path: path.stat().st_mtime_ns for path in cell.folder.iterdir()} == before
+
+
+def test_a_result_in_the_store_is_linked_in_without_training(cell, monkeypatch) -> None:
+    run_cell(cell, load().runtime)
+    expected = contents(cell)
+    for path in cell.folder.iterdir():
+        path.unlink()
+    monkeypatch.setattr("mtlbench.training.cell.make_trainer", None)
+    run_cell(cell, load().runtime)
+    assert contents(cell) == expected
+
+
+def test_a_damaged_store_entry_is_trained_again(cell) -> None:
+    run_cell(cell, load().runtime)
+    expected = contents(cell)
+    for path in cell.folder.iterdir():
+        path.unlink()
+    (store.folder() / cell.key / "metrics.json").unlink()
+    (store.folder() / cell.key / "metrics.json").write_text("{}")
+    run_cell(cell, load().runtime)
+    assert contents(cell) == expected
+
+
+def test_the_second_run_of_a_cell_refuses(cell) -> None:
+    with lease(Path("work/leases") / f"{cell.key}.json", "x"), pytest.raises(BusyError, match="already working on it"):
+        run_cell(cell, load().runtime)
+    assert not cell.folder.exists()
+
+
+def test_a_missing_dataset_says_what_to_run(project) -> None:
+    cell = grid.cell(load(), CELL)
+    with pytest.raises(DataError, match="mtlbench prepare rooms"):
+        run_cell(cell, load().runtime)
+    assert not cell.folder.exists()
+
+
+def test_nan_names_epoch_step_and_task_and_keeps_the_last_checkpoint(cell, monkeypatch) -> None:
+    from mtlbench.tasks.depth import Depth
+    from mtlbench.training.loop import Trainer
+
+    original = Depth.loss
+    counts = []
+
+    def loss(self, raw, target):
+        value = original(self, raw, target)
+        counts.append(Trainer)
+        # 3 training steps and 1 evaluation in the first epoch, so the sixth call is step 2 of the second
+        return value * float("nan") if len(counts) == 6 else value
+
+    monkeypatch.setattr(Depth, "loss", loss)
+    with pytest.raises(DivergedError, match=r"'depth' is NaN or infinite at epoch 2, step 2"):
+        run_cell(cell, load().runtime)
+    assert [path.name[:13] for path in work_folder(cell.key).glob("state-*")] == ["state-000001-"]
+    assert "epoch 2, step 2" in read_json(work_folder(cell.key) / "failure.json")["reason"]
+    assert not cell.folder.exists()
+    assert not any(store.folder().glob("*"))
+
+
+def test_a_recorded_divergence_is_a_result_with_its_reason(prepared, edit) -> None:
+    edit("dwa: {temperature: 2.0}", "uncertainty: {start: -1000.0}")
+    cell = grid.cell(load(), "tiny/segnet_split/uncertainty/seed0")
+    assert run_cell(cell, load().runtime, record_divergence=True) == "diverged"
+    manifest = read_json(cell.manifest)
+    assert manifest["status"] == "diverged"
+    assert "NaN or infinite at epoch 1" in manifest["reason"]
+    assert not (cell.folder / "metrics.json").exists()
+
+
+def test_a_full_disk_while_saving_keeps_the_last_checkpoint_and_the_run_continues(cell, monkeypatch) -> None:
+    import errno
+
+    run_cell(cell, load().runtime)
+    expected = contents(cell)
+    forget(cell)
+    original, calls = checkpoint.atomic_writer, []
+
+    def full(path, *args):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return original(path, *args)
+
+    monkeypatch.setattr(checkpoint, "atomic_writer", full)
+    with pytest.raises(OSError, match="No space left"):
+        run_cell(cell, load().runtime)
+    assert [path.name[:13] for path in work_folder(cell.key).glob("state-*")] == ["state-000001-"]
+    run_cell(cell, load().runtime)
+    assert contents(cell) == expected
+
+
+def test_checkpoints_hold_tensors_and_nothing_that_runs(tmp_path) -> None:
+    import hashlib
+    import pickle
+
+    import torch
+
+    class Evil:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "hacked"),))
+
+    content = pickle.dumps(Evil())
+    (tmp_path / f"state-000001-000000.{hashlib.sha256(content).hexdigest()[:16]}.pt").write_bytes(content)
+    with pytest.raises(pickle.UnpicklingError):
+        checkpoint.load(tmp_path, torch.device("cpu"))
+    assert not (tmp_path / "hacked").exists()
