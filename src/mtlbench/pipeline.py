@@ -65,7 +65,7 @@ def inspect(params: Params, name: str) -> None:
 
 def aggregate(params: Params, name: str, key: str | None = None) -> Path:
     """Write the tidy tables of an experiment; returns the manifest's path."""
-    from mtlbench.report.aggregate import write_summary
+    from mtlbench.report.build import write_summary
 
     spec = grid.report_spec(params, name)
     _check_key(f"summary of {name}", keys.key(spec), key)

@@ -21,7 +21,7 @@ def test_agrees_with_the_formulas(agrees) -> None:
         for name, parameter in model.named_parameters():
             if "by_source" in name:
                 parameter.uniform_(-1, 1)
-    agrees(model, forward)
+    agrees(model, forward, (32, 32))
 
 
 def test_is_three_networks_and_four_units(cost) -> None:

@@ -6,7 +6,7 @@ import torch
 from mtlbench.models.resnet_mmoe import ResNetMMoE
 
 
-@pytest.mark.parametrize("first", [1, 4])
+@pytest.mark.parametrize("first", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_agrees_with_the_formulas(agrees, first: int) -> None:
     def forward(plain, image):
         x = plain.stem("stem", image)
@@ -27,7 +27,7 @@ def test_agrees_with_the_formulas(agrees, first: int) -> None:
         return outputs
 
     model = ResNetMMoE({"segmentation": 5, "depth": 1}, depth=18, dropout=0.0, experts=2, first_expert_layer=first)
-    agrees(model, forward)
+    agrees(model, forward, (32, 32))
 
 
 def test_adds_experts_and_gates_to_the_split_network(cost) -> None:

@@ -19,7 +19,7 @@ def attended_features(plain, task: str, layers):
     return x
 
 
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, pytest.param(50, marks=pytest.mark.slow)])
 def test_agrees_with_the_formulas(agrees, depth: int) -> None:
     tasks = {"segmentation": 5, "depth": 1} if depth == 18 else {"depth": 1}
 

@@ -26,7 +26,7 @@ def test_agrees_with_the_formulas(agrees) -> None:
         for name, parameter in model.named_parameters():
             if "by_source" in name:
                 parameter.add_(torch.randn_like(parameter) / 50)
-    agrees(model, forward)
+    agrees(model, forward, (32, 32))
 
 
 def test_layers_start_near_the_own_features() -> None:

@@ -5,7 +5,7 @@ import pytest
 from mtlbench.models.resnet_single import ResNetSingle
 
 
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize("depth", [18, pytest.param(50, marks=pytest.mark.slow)])
 def test_agrees_with_the_formulas(agrees, depth: int) -> None:
     def forward(plain, image):
         features = plain.resnet("backbone", image, depth)[-1][-1]

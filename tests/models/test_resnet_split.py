@@ -10,7 +10,7 @@ def test_agrees_with_the_formulas(agrees) -> None:
             task: plain.deeplab_head(f"heads.{task}", features, image.shape[-2:]) for task in ("segmentation", "depth")
         }
 
-    agrees(ResNetSplit({"segmentation": 5, "depth": 1}, depth=18, dropout=0.0), forward)
+    agrees(ResNetSplit({"segmentation": 5, "depth": 1}, depth=18, dropout=0.0), forward, (32, 32))
 
 
 def test_costs_what_the_reference_costs(cost) -> None:

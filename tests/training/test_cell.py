@@ -1,5 +1,6 @@
 """Whole runs: same cell, same bytes; killed anywhere, same bytes."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -249,7 +250,7 @@ def test_a_full_disk_while_saving_keeps_the_last_checkpoint_and_the_run_continue
 
 
 def test_checkpoints_hold_tensors_and_nothing_that_runs(tmp_path) -> None:
-    import hashlib
+    import io
     import pickle
 
     import torch
@@ -258,8 +259,10 @@ def test_checkpoints_hold_tensors_and_nothing_that_runs(tmp_path) -> None:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "hacked"),))
 
-    content = pickle.dumps(Evil())
-    (tmp_path / f"state-000001-000000.{hashlib.sha256(content).hexdigest()[:16]}.pt").write_bytes(content)
+    content = io.BytesIO()
+    torch.save({"model": Evil()}, content)
+    name = f"state-000001-000000.{hashlib.sha256(content.getvalue()).hexdigest()[:16]}.pt"
+    (tmp_path / name).write_bytes(content.getvalue())
     with pytest.raises(pickle.UnpicklingError):
         checkpoint.load(tmp_path, torch.device("cpu"))
     assert not (tmp_path / "hacked").exists()

@@ -27,6 +27,19 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
+class Login:
+    """A web form that opens a session for downloads.
+
+    The account itself comes from the two environment variables named here, else from ~/.netrc for the form's host;
+    it is never written anywhere.
+    """
+
+    url: str
+    user_variable: str
+    password_variable: str
+
+
+@dataclass(frozen=True)
 class RawFile:
     """One file of the official distribution.
 
@@ -42,6 +55,7 @@ class RawFile:
     md5: str | None = None
     instructions: str = ""
     required: bool = True
+    login: Login | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Raw files: where they must be, and that they are the published ones."""
 
 import functools
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,3 +53,12 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
 @functools.lru_cache(maxsize=64)
 def _digest(path: Path, algorithm: str, _size: int, _changed: int) -> str:
     return digest(path, algorithm)
+
+
+def digest_of_folder(folder: Path, pattern: str) -> dict[str, int | str]:
+    """One digest for all files of a folder that match: the SHA-256 of their names and digests in order."""
+    paths = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(f"{path.relative_to(folder).as_posix()} {digest_of(path)}\n".encode())
+    return {"sha256": total.hexdigest(), "bytes": sum(path.stat().st_size for path in paths), "files": len(paths)}

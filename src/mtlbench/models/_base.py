@@ -73,21 +73,32 @@ def _shape_of(tensor: Tensor) -> Tensor:
 def parameter_owners(model: Model, size: tuple[int, int] | None = None) -> dict[str, frozenset[str]]:
     """Which tasks' losses reach each parameter: {parameter name: task names}.
 
-    Found by differentiating each task's output on meta tensors (shapes without data), so it costs no
-    arithmetic and no list is kept by hand. ``size`` is (height, width); default twice ``size_multiple``.
+    Found by a forward pass on meta tensors (shapes without data) and by following each task's output back
+    through the graph that autograd recorded, so it costs no arithmetic and no list is kept by hand. ``size`` is
+    (height, width); default twice ``size_multiple``.
     """
     height, width = size or (max(64, 2 * model.size_multiple),) * 2
     twin = meta_twin(model).train()
-    image = torch.empty(2, 3, height, width, device="meta")
-    outputs = twin(image)
-    names, parameters = zip(*twin.named_parameters(), strict=True)
-    owners: dict[str, set[str]] = {name: set() for name in names}
-    for task, output in outputs.items():
-        gradients = torch.autograd.grad(output.sum(), parameters, retain_graph=True, allow_unused=True)
-        for name, gradient in zip(names, gradients, strict=True):
-            if gradient is not None:
-                owners[name].add(task)
-    return {name: frozenset(tasks) for name, tasks in owners.items()}
+    outputs = twin(torch.empty(2, 3, height, width, device="meta"))
+    reached = {task: _leaves(output) for task, output in outputs.items()}
+    return {
+        name: frozenset(task for task, leaves in reached.items() if parameter in leaves)
+        for name, parameter in twin.named_parameters()
+    }
+
+
+def _leaves(output: Tensor) -> set[Tensor]:
+    """The parameters that a backward pass from ``output`` would visit."""
+    seen, waiting, leaves = set(), [output.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):  # the node that adds to a leaf's ``grad``
+            leaves.add(node.variable)
+        waiting.extend(following for following, _ in node.next_functions)
+    return leaves
 
 
 def shared_parameters(model: Model) -> list[nn.Parameter]:

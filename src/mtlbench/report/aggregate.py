@@ -6,8 +6,8 @@ import pandas as pd
 from mtlbench.report.grid import DELTA_COLUMNS, SINGLE, Grid, Row, mean, spread
 
 _KEYS = ["experiment", "model", "weighting", "seed"]
-#: At most this many epochs are kept in the table of curves.
-CURVE_POINTS = 100
+#: At most this many epochs are kept in the table of curves and drawn in figures.
+CURVE_POINTS = 60
 
 
 def summary(grid: Grid) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def rules(row: Row) -> list[str]:
 
 
 def curves(grid: Grid) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of losses and metrics, by epoch.
+    """Mean and standard deviation over seeds of the loss and the primary metric of every task, by epoch.
 
     Columns: row, model, weighting, epoch (from 1), split (train, val, test), task, quantity (loss or metric name),
     mean, std, n. At most ``CURVE_POINTS`` epochs, the last one among them.
@@ -50,7 +50,7 @@ def curves(grid: Grid) -> pd.DataFrame:
     records = []
     for row in grid.rows:
         for task_name, task in grid.tasks.items():
-            for quantity in ("loss", *(metric.name for metric in task.metrics)):
+            for quantity in ("loss", *(metric.name for metric in task.metrics if metric.primary)):
                 for split in ("train", "val", "test"):
                     table = curve(row, task_name, quantity, split)
                     for epoch in thinned(len(table)):

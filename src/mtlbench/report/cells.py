@@ -34,7 +34,8 @@ class LoadedCell:
     def history(self) -> pd.DataFrame:
         """One row per epoch; empty when the file is absent or damaged."""
         try:
-            return pd.read_csv(self.cell.folder / "history.csv")  # type: ignore[operator]
+            table = pd.read_csv(self.cell.folder / "history.csv")  # type: ignore[operator]
+            return table.apply(pd.to_numeric, errors="coerce")
         except _DAMAGED:
             return pd.DataFrame()
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mtlbench.report.evidence import RowEvidence
 from mtlbench.report.grid import DELTA_COLUMNS, Column, Grid, Row, mean
-from mtlbench.report.statistics import LEVEL, block_ranks, difference_test, holm, interval
+from mtlbench.report.statistics import LEVEL, block_ranks, difference_test, holm, interval, pooled_variance
 
 BEST, SECOND, AHEAD = "best", "second", "ahead"
 
@@ -33,13 +33,14 @@ def test_pairs(grid: Grid, column: Column, evidence: Mapping[str, RowEvidence]) 
     """All pairs of rows with numbers in a column, tested over seeds and images, corrected by Holm's procedure."""
     values = {r.slug: grid.reported[r.slug][column.name] for r in grid.rows if r.slug in evidence}
     values = {slug: found for slug, found in values.items() if len(found) and np.isfinite(found).all()}
+    pooled = pooled_variance(list(values.values()))
     raw = []
     for first, second in combinations(values, 2):
         draws = [evidence[slug].draws.get(column.name) for slug in (first, second)]
         if draws[0] is None or draws[1] is None:
             continue
         variance = float(np.var(draws[0].mean(0) - draws[1].mean(0)))
-        raw.append((first, second, *difference_test(values[first], values[second], variance)))
+        raw.append((first, second, *difference_test(values[first], values[second], variance, pooled)))
     adjusted = holm(np.array([p for *_, p in raw]))
     return [Pair(*found, float(corrected)) for found, corrected in zip(raw, adjusted, strict=True)]
 

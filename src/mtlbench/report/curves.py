@@ -82,9 +82,8 @@ def _panel(
 ) -> None:
     """One panel: a metric (or the loss) of a task, for all rows and the baseline."""
     quantity, scale = (metric.name, metric.scale) if metric else ("loss", 1.0)
-    lines = [(row, palette[row.weighting]) for row in rows]
-    if grid.baseline is not None:
-        lines.append((grid.baseline, BASELINE))
+    lines = [(grid.baseline, BASELINE)] if grid.baseline is not None else []
+    lines += [(row, palette[row.weighting]) for row in rows]
     for row, colour in lines:
         band(axes, curve(row, task, quantity, "train"), colour, scale, train=True)
         band(axes, curve(row, task, quantity, "test"), colour, scale)

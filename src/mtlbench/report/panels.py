@@ -77,8 +77,8 @@ def model_panel(grid: Grid, row: Row, folder: Path) -> Picture | None:
     height, width = samples["image"].shape[-2:]
     with styled():
         columns = 1 + len(grid.tasks)
-        side = WIDTH / columns
-        figure = new_figure(WIDTH, (side * height / width + 0.05) * 3 * count + 0.35)
+        side = (WIDTH - 0.45) / columns
+        figure = new_figure(WIDTH, (side * height / width + 0.03) * 3 * count + 0.3)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.005, hspace=0.005)
         axes = figure.subplots(3 * count, columns, squeeze=False)
         for i in range(count):
@@ -153,7 +153,7 @@ def _comparison(name: str, task: Task, group: Sequence[tuple[Row, Samples]]) -> 
     height, width = samples["image"].shape[-2:]
     with styled():
         columns = 1 + len(group)
-        figure = new_figure(WIDTH, (WIDTH / columns * height / width + 0.03) * 2 * count + 0.4)
+        figure = new_figure(WIDTH, ((WIDTH - 0.25) / columns * height / width + 0.03) * 2 * count + 0.45)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.005, hspace=0.005)
         axes = figure.subplots(2 * count, columns, squeeze=False)
         for i in range(count):

@@ -17,6 +17,7 @@ from mtlbench.report.text import task_title
 #: Rows that fit into these figures; of larger grids the best ones are shown.
 MOST_ROWS = 40
 MOST_PAIRS = 20
+MOST_DIAGRAM = 12
 
 
 def tested_rows(analysis: Analysis, most: int) -> list[Row]:
@@ -112,8 +113,8 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
         figure = new_figure(side + 3.4, side + 2.2)
         axes = figure.subplots()
         sns.heatmap(
-            matrix, ax=axes, cmap="RdBu", vmin=0, vmax=100, annot=np.array(labels), fmt="", square=True, linewidths=0.6,
-            linecolor="white", annot_kws={"fontsize": 7}, cbar_kws={"label": "A beats B [%]", "shrink": 0.6},
+            matrix, ax=axes, cmap="RdBu", vmin=-25, vmax=125, annot=np.array(labels), fmt="", square=True, linewidths=0.6,
+            linecolor="white", annot_kws={"fontsize": 7}, cbar_kws={"label": "A beats B [%]", "shrink": 0.6, "ticks": [0, 25, 50, 75, 100], "boundaries": range(101)},
         )  # fmt: skip
         axes.set_xlabel("B")
         axes.set_ylabel("A")
@@ -128,13 +129,13 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
 
 def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
     """Critical-difference diagrams of the mean rank over test images, for all tasks together and each by itself."""
-    rows = tested_rows(analysis, MOST_PAIRS)
+    rows = tested_rows(analysis, MOST_DIAGRAM)
     ranks = image_ranks(analysis.grid, analysis.evidence, [row.slug for row in rows]) if len(rows) > 2 else {}
     if not ranks:
         return None
     with styled():
         half = -(-len(rows) // 2)
-        figure = new_figure(WIDTH, (0.2 * half + 0.95) * len(ranks))
+        figure = new_figure(WIDTH, (0.2 * half + 1.15) * len(ranks))
         for axes, (name, table) in zip(figure.subplots(len(ranks), 1, squeeze=False).flat, ranks.items(), strict=True):
             distance = critical_difference(len(rows), len(table))
             _diagram(axes, [row.label for row in rows], table.mean(0), distance)
@@ -143,7 +144,7 @@ def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
                 f"{task_title(name)}  (Friedman p {'< 0.001' if p < 1e-3 else f'= {p:.3f}'}, {len(table)} images)"
             )
         caption = (
-            "Critical-difference diagrams (Demšar 2006): mean rank of each row over the test images by the primary metric "
+            "Critical-difference diagrams (Demšar 2006): mean rank of the best rows over the test images by the primary metric "
             "of the single image (mean over seeds); 1 is best. Rows joined by a bar do not differ by more than the "
             "critical difference CD (Nemenyi, 5 %). Images of one scene are not independent, so CD is optimistic, and "
             "it says nothing about other seeds."
@@ -159,7 +160,7 @@ def _diagram(axes: Any, names: list[str], ranks: np.ndarray, distance: float) ->
     cliques = _cliques(ranks[order], distance)
     base = 0.55 + 0.32 * len(cliques)
     axes.set_xlim(low - 0.42 * (high - low), high + 0.42 * (high - low))
-    axes.set_ylim(-(base + half), 1.3)
+    axes.set_ylim(-(base + half), 1.9)
     axes.plot([low, high], [0, 0], color=INK, linewidth=1)
     for tick in range(1, count + 1):
         axes.plot([tick, tick], [0, 0.18], color=INK, linewidth=0.8)
@@ -177,8 +178,8 @@ def _diagram(axes: Any, names: list[str], ranks: np.ndarray, distance: float) ->
         axes.plot(
             [ranks[order[first]] - 0.04, ranks[order[last]] + 0.04], [height, height], color=COLOURS[1], linewidth=3
         )
-    axes.plot([low, low + distance], [1.05, 1.05], color=COLOURS[1], linewidth=2)
-    axes.text(low + distance + 0.05, 1.05, f"CD = {distance:.2f}", va="center", fontsize=7.5)
+    axes.plot([low, low + distance], [1.55, 1.55], color=COLOURS[1], linewidth=2)
+    axes.text(low + distance + 0.05, 1.55, f"CD = {distance:.2f}", va="center", fontsize=7.5)
     axes.axis("off")
 
 

@@ -153,6 +153,7 @@ def agreement_figure(analysis: Analysis, folder: Path) -> Picture | None:
                         linewidths=0.6, linecolor="white", cbar=False, annot_kws={"fontsize": 7.5})  # fmt: skip
             axes.set_title(title)
             axes.tick_params(length=0, labelsize=7.5)
+            axes.set_yticklabels(axes.get_yticklabels(), rotation=0)
             axes.set_xticklabels(axes.get_xticklabels(), rotation=40, ha="right", rotation_mode="anchor")
         caption = (
             "Agreement of rankings: Kendall's τ between the rankings of all rows (1: the same order, 0: unrelated, −1: "

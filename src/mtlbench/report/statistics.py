@@ -1,6 +1,7 @@
 """Statistics on plain arrays: bootstrap weights, intervals, tests, corrections, critical differences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -33,24 +34,40 @@ def interval(draws: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def difference_test(first: np.ndarray, second: np.ndarray, image_variance: float) -> tuple[float, float]:
+@dataclass(frozen=True)
+class SeedVariance:
+    """Variance between seeds of one column, pooled over all rows: with 3 seeds a row's own is hardly known."""
+
+    value: float
+    freedom: int
+
+
+def pooled_variance(groups: Sequence[np.ndarray]) -> SeedVariance:
+    """Pooled within-group variance and its degrees of freedom; (NaN, 0) when no group has two values."""
+    freedom = sum(len(values) - 1 for values in groups if len(values))
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups if len(values))
+    return SeedVariance(squares / freedom if freedom else float("nan"), freedom)
+
+
+def difference_test(
+    first: np.ndarray, second: np.ndarray, image_variance: float, pooled: SeedVariance
+) -> tuple[float, float]:
     """(difference of means, two-sided p-value) of two methods over seeds and test images.
 
     ``first`` and ``second`` hold one value per seed; ``image_variance`` is the variance of the difference of their
-    means over resampled test images, the same images for both. The two sources of variance add up; the degrees of
-    freedom follow Welch and Satterthwaite, with the images' part taken as known. With one seed on either side the
-    variance between seeds is unknown and the p-value is NaN.
+    means over resampled test images, the same images for both. The variance between seeds is the pooled one, or the
+    pair's own where that is larger, so that an unstable method is not called different by its neighbours' stability;
+    both sources add up. The p-value is NaN when no method of the column has two seeds.
     """
     difference = float(np.mean(first) - np.mean(second))
-    if min(len(first), len(second)) < 2:
+    if not pooled.freedom:
         return difference, float("nan")
-    parts = [np.var(values, ddof=1) / len(values) for values in (first, second)]
-    total = sum(parts) + image_variance
+    own = pooled_variance([first, second])
+    seeds = max(pooled.value, own.value) if own.freedom else pooled.value
+    total = seeds * (1 / len(first) + 1 / len(second)) + image_variance
     if total == 0:
         return difference, 1.0 if difference == 0 else 0.0
-    seeds = sum(part**2 / (len(values) - 1) for part, values in zip(parts, (first, second), strict=True))
-    freedom = total**2 / seeds if seeds else np.inf
-    return difference, float(2 * stats.t.sf(abs(difference) / np.sqrt(total), freedom))
+    return difference, float(2 * stats.t.sf(abs(difference) / np.sqrt(total), pooled.freedom))
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

@@ -132,7 +132,7 @@ def csv_records(table: Table) -> list[dict[str, object]]:
 
 
 _TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "\N{NO-BREAK SPACE}": "~", "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "–": "--", "↑": r"$\uparrow$",
     "↓": r"$\downarrow$", "Δ": r"$\Delta$", "°": r"$^\circ$", "<": "$<$", ">": "$>$", "·": r"$\cdot$", "×": r"$\times$",
 }  # fmt: skip
@@ -140,7 +140,9 @@ _TEX = {
 
 def tex(text: str) -> str:
     """Text for LaTeX: special characters escaped, symbols that pdfLaTeX lacks as mathematics, others as '?'."""
-    return "".join(_TEX.get(c, c if c.isascii() and c.isprintable() else "?") for c in text)
+    return "".join(
+        _TEX.get(c, c if c.isprintable() and (c.isascii() or (c.isalpha() and c < "\u017f")) else "?") for c in text
+    )
 
 
 def latex(table: Table, caption: str, label: str) -> str:

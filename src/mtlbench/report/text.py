@@ -29,9 +29,14 @@ def cell_text(column: Column, mean: float, std: float) -> str:
 
 
 def heading(column: Column) -> str:
-    """Display name, unit in brackets and arrow."""
-    unit = f" [{column.metric.unit}]" if column.metric.unit and column.metric.unit not in column.metric.display else ""
-    return f"{column.metric.display}{unit} {column.arrow}"
+    """Display name, unit in brackets and arrow; the last two stay together."""
+    return f"{column.metric.display} {unit_and_arrow(column)}"
+
+
+def unit_and_arrow(column: Column) -> str:
+    """ "[%] ↑", or the arrow alone where the name already says the unit."""
+    unit = column.metric.unit
+    return f"[{unit}]\N{NO-BREAK SPACE}{column.arrow}" if unit and unit not in column.metric.display else column.arrow
 
 
 def task_title(name: str) -> str:

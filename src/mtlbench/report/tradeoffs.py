@@ -74,6 +74,7 @@ def _pareto_panel(
         front = pareto([x for x, _ in points], [sign * y for _, y in points])
         axes.plot(*zip(*[points[i] for i in front], strict=True), color="#8A9099", linewidth=0.9, zorder=0)
         axes.set_xscale("log")
+        axes.margins(y=0.14)
         _label_front(axes, rows, points, front)
     _plain_ticks(axes, [x for x, _ in points])
     tidy(axes, "both")
@@ -97,9 +98,10 @@ def _plain_ticks(axes: Any, values: list[float]) -> None:
         return
     low, high = min(values), max(values)
     margin = max((high / low) ** 0.12, 1.12)
-    ticks = [m * 10.0**e for e in range(-4, 8) for m in (1, 2, 5) if low / margin <= m * 10.0**e <= high * margin]
-    if len(ticks) < 2:
-        ticks = [float(f"{low:.2g}"), float(f"{high:.2g}")]
+    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9)):
+        ticks = [m * 10.0**e for e in range(-4, 8) for m in steps if low / margin <= m * 10.0**e <= high * margin]
+        if len(ticks) > 2:
+            break
     axes.set_xlim(low / margin, high * margin)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -25,6 +25,7 @@ def trajectories(grid: Grid, model: str, folder: Path) -> list[Picture]:
     """Task weights, gradient norms and cosines of one model, a column for each weighting that has them."""
     palette = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(grid.tasks)}
     pairs = [f"{a}_{b}" for i, a in enumerate(grid.tasks) for b in list(grid.tasks)[i + 1 :]]
+    titles = {f"{a}_{b}": f"{a} – {b}" for a in grid.tasks for b in grid.tasks} | {name: name for name in grid.tasks}
     kinds = (
         ("weights", "weight_", palette, "weight", "Weights of the task losses over the epochs"),
         ("norms", "grad_norm_", palette, "gradient norm", "Norm of each task's gradient of the shared parameters"),
@@ -36,7 +37,7 @@ def trajectories(grid: Grid, model: str, folder: Path) -> list[Picture]:
         tables = {row.weighting: recorded(row, prefix) for row in multi_task_rows(grid, model)}
         tables = {weighting: found for weighting, found in tables.items() if any(_varies(t) for t in found.values())}
         if tables:
-            figure = _trajectory_figure(tables, lines, label)
+            figure = _trajectory_figure(tables, lines, label, titles)
             pictures.append(save(figure, folder, f"{name}_{model}", f"{model}: {caption}. {BAND}"))
     return pictures
 
@@ -46,11 +47,13 @@ def _varies(table: pd.DataFrame) -> bool:
     return bool(np.isfinite(values).any() and np.nanstd(values) > 1e-9)
 
 
-def _trajectory_figure(tables: dict[str, dict[str, pd.DataFrame]], lines: dict[str, str], label: str) -> Any:
+def _trajectory_figure(
+    tables: dict[str, dict[str, pd.DataFrame]], lines: dict[str, str], label: str, titles: dict[str, str]
+) -> Any:
     with styled():
         columns = min(4, len(tables))
         rows = -(-len(tables) // columns)
-        figure = new_figure(WIDTH if columns > 2 else 3 * columns, 1.9 * rows + 0.5)
+        figure = new_figure(WIDTH if columns > 2 else 2.6 * columns + 2.2, 1.9 * rows + 0.6)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=label == "cosine")
         for panel, (weighting, found) in zip(axes.flat, tables.items(), strict=False):
             for name, colour in lines.items():
@@ -65,6 +68,6 @@ def _trajectory_figure(tables: dict[str, dict[str, pd.DataFrame]], lines: dict[s
         for panel in axes[:, 0]:
             panel.set_ylabel(label)
         figure.supxlabel("epoch", fontsize=8.5)
-        handles = [Line2D([], [], color=colour, label=name.replace("_", " ")) for name, colour in lines.items()]
-        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+        handles = [Line2D([], [], color=colour, label=titles[name].replace("_", " ")) for name, colour in lines.items()]
+        figure.legend(handles=handles, loc="outside upper left", ncols=min(3, len(handles)))
     return figure

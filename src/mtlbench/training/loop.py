@@ -224,12 +224,15 @@ class Trainer:
         )
 
     def _raise_if_diverged(self) -> None:
-        for name, step in zip(self.tasks, self.bad.tolist(), strict=True):
-            if step >= 0:
-                raise DivergedError(
-                    f"the training loss of '{name}' is NaN or infinite at epoch {self.epoch + 1}, step {step + 1} "
-                    "(both counted from 1). Lower training.optimizer.learning_rate or change the weighting's options."
-                )
+        """Name the first step without a finite loss and its task: the others follow from it."""
+        found = [(step, name) for name, step in zip(self.tasks, self.bad.tolist(), strict=True) if step >= 0]
+        if found:
+            first = min(step for step, _ in found)
+            names = " and ".join(f"'{name}'" for step, name in found if step == first)
+            raise DivergedError(
+                f"the training loss of {names} is NaN or infinite at epoch {self.epoch + 1}, step {first + 1} "
+                "(both counted from 1). Lower training.optimizer.learning_rate or change the weighting's options."
+            )
 
     def _end_epoch(self) -> None:
         self._raise_if_diverged()

@@ -130,10 +130,12 @@ def _best(candidates: Tensor, objective: Tensor, error: Tensor) -> tuple[Tensor,
     candidates = torch.where(valid[:, None], candidates, 0.0)
     low = torch.where(valid, objective - error, torch.inf)
     high = torch.where(valid, objective + error, torch.inf)
-    length = torch.where(low <= high.min(), candidates.square().sum(1), torch.inf)
-    length = torch.where(valid, length, torch.inf)
+    length = torch.where(valid & (low <= high.min()), candidates.square().sum(1), torch.inf)
+    # Of nearly equal candidates the first: faces without a ridge come before those with one and are more exact.
+    places = torch.arange(len(length), device=length.device)
+    best = torch.where(length <= length.min() * (1 + 1e-6), places, len(length) - 1).min()
     # index_select, because indexing with a 0-dim tensor would wait for the device.
-    best = candidates.index_select(0, length.argmin().reshape(1)).squeeze(0)
+    best = candidates.index_select(0, best.reshape(1)).squeeze(0)
     failed = ~valid.any()
     even = torch.full_like(best, 1.0 / len(best))
     return torch.where(failed, even, best), failed

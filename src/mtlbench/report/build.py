@@ -1,0 +1,87 @@
+"""The whole report of an experiment: a pure function of the files of its cells."""
+
+import io
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from mtlbench.files import write_json, write_text
+from mtlbench.report import aggregate, stability
+from mtlbench.report.analysis import Analysis, analyse
+from mtlbench.report.costs import cost_table
+from mtlbench.report.grid import Grid, load_grid, mean
+from mtlbench.report.inputs import CellInput, ReportInput
+from mtlbench.report.page import Page, render
+from mtlbench.report.sections import draw_all
+from mtlbench.report.tables import Table, comparison_table, csv_records, latex, markdown
+from mtlbench.report.text import protocol_text
+
+__all__ = ["CellInput", "ReportInput", "build_report", "write_summary"]
+
+
+def build_report(report: ReportInput, out: Path) -> None:
+    """Write the report into ``out``: index.html, tables, summary.csv, figures. The same files give the same bytes.
+
+    Everything that an earlier report left in ``out/figures`` is removed first.
+    """
+    out = Path(out)
+    shutil.rmtree(out / "figures", ignore_errors=True)
+    grid = load_grid(report)
+    analysis = analyse(grid)
+    table = comparison_table(analysis)
+    _write_tidy(grid, out)
+    _write_tables(analysis, table, out)
+    sections = draw_all(analysis, out)
+    write_text(out / "index.html", render(Page(analysis, table, sections)))
+
+
+def write_summary(report: ReportInput, folder: Path) -> dict[str, Path]:
+    """Write the tidy tables alone: summary.csv, curves.csv and metrics.json; returns {name: path}."""
+    return _write_tidy(load_grid(report), Path(folder))
+
+
+def _write_tidy(grid: Grid, folder: Path) -> dict[str, Path]:
+    paths = {name: folder / name for name in ("summary.csv", "curves.csv", "metrics.json")}
+    write_csv(paths["summary.csv"], aggregate.summary(grid))
+    write_csv(paths["curves.csv"], aggregate.curves(grid), digits=6)
+    write_json(paths["metrics.json"], flat_metrics(grid))
+    return paths
+
+
+def flat_metrics(grid: Grid) -> dict[str, dict[str, float]]:
+    """{row: {column: mean over seeds}} of the reported numbers, for ``dvc metrics``; what is missing is left out."""
+    found = {}
+    for row in grid.rows:
+        means = {name: mean(values) for name, values in grid.reported[row.slug].items()}
+        found[row.slug] = {name: round(value, 9) for name, value in means.items() if value == value}
+    return {slug: values for slug, values in found.items() if values}
+
+
+def _write_tables(analysis: Analysis, table: Table, out: Path) -> None:
+    report = analysis.grid.input
+    note = f" {report.note}" if report.note else ""
+    caption = f"{report.title}.{note} {protocol_text(report.protocol)}"
+    write_text(out / "table.md", f"{markdown(table)}\n{caption}\n")
+    write_text(out / "table.tex", latex(table, caption, f"tab:{report.name}"))
+    write_csv(out / "table.csv", pd.DataFrame(csv_records(table)))
+    write_csv(out / "cost.csv", cost_table(analysis.grid))
+    metrics, deltas = stability.by_lineage(analysis)
+    if not metrics.empty:
+        metrics.columns = [f"{lineage}: {name}" for lineage, name in metrics.columns]
+        both = metrics.join(deltas.add_suffix(": delta_m"))
+        write_csv(out / "lineages.csv", both.rename_axis("row").reset_index(), digits=8)
+    pairs = [
+        {"column": name, "first": p.first, "second": p.second, "difference": p.difference, "p": p.p_value, "p_holm": p.adjusted}
+        for name, found in analysis.pairs.items() for p in found
+    ]  # fmt: skip
+    write_csv(
+        out / "pairs.csv", pd.DataFrame(pairs, columns=["column", "first", "second", "difference", "p", "p_holm"]), 6
+    )
+
+
+def write_csv(path: Path, frame: pd.DataFrame, digits: int = 12) -> None:
+    """Write a table as UTF-8 CSV with Unix line ends, atomically; floats with ``digits`` significant digits."""
+    buffer = io.StringIO()
+    frame.to_csv(buffer, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+    write_text(path, buffer.getvalue())

@@ -1,0 +1,113 @@
+"""Sentences about the results: what the numbers allow to say, and what they do not."""
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.report.aggregate import curve
+from mtlbench.report.analysis import Analysis
+from mtlbench.report.comparisons import main_column
+from mtlbench.report.grid import mean, spread
+from mtlbench.report.text import cell_text, number, task_title
+
+
+def findings(analysis: Analysis) -> list[str]:
+    """The sentences of the report's first box, most important first."""
+    return [text for text in (_leader(analysis), _pairs(analysis), _seeds(analysis), _constant(analysis), _holes(analysis))
+            if text]  # fmt: skip
+
+
+def _leader(analysis: Analysis) -> str:
+    column = main_column(analysis.grid)
+    ranked = [row for row in analysis.ranking if not row.single_task]
+    if not ranked:
+        return "No multi-task row has numbers yet."
+    values = analysis.grid.reported[ranked[0].slug][column.name]
+    text = f"Highest {column.metric.display}: {ranked[0].label} with {cell_text(column, mean(values), spread(values))}"
+    text += f" {column.metric.unit}." if column.metric.unit else "."
+    if len(analysis.ranking) < 2:
+        return text
+    first, second = analysis.ranking[:2]
+    pair = next((p for p in analysis.pairs[column.name] if {p.first, p.second} == {first.slug, second.slug}), None)
+    if pair is None or np.isnan(pair.adjusted):
+        return text + " Whether its lead is more than chance cannot be tested with these cells."
+    outcome = "survives" if pair.significant else "does not survive"
+    return (
+        text + f" The lead of {first.label} over {second.label} {outcome} the corrected test (p = {pair.adjusted:.2g})."
+    )
+
+
+def _pairs(analysis: Analysis) -> str:
+    column = main_column(analysis.grid)
+    pairs = [pair for pair in analysis.pairs[column.name] if not np.isnan(pair.adjusted)]
+    if not pairs:
+        return ""
+    sure = sum(pair.significant for pair in pairs)
+    return f"{sure} of {len(pairs)} pairs of rows differ in {column.metric.display} after Holm's correction (5 %)."
+
+
+def _seeds(analysis: Analysis) -> str:
+    if analysis.seeds < 2:
+        return (
+            "Every row has one seed: how much the numbers change from seed to seed is unknown, so nothing is marked as "
+            "established, no row has a ±, and the intervals cover the choice of test images alone. Differences between "
+            "rows describe these networks, not the methods."
+        )
+    single = [row.label for row in analysis.ranking if len(row.seeds) < 2]
+    few = "" if analysis.seeds > 4 else (
+        f" {analysis.seeds} seeds are few: a standard deviation from {analysis.seeds} values is itself uncertain "
+        f"by about {100 / np.sqrt(2 * (analysis.seeds - 1)):.0f} %."
+    )  # fmt: skip
+    alone = f" Rows with one seed are tested with the others' spread: {', '.join(single)}." if single else ""
+    return f"Up to {analysis.seeds} seeds per row.{few}{alone}"
+
+
+def _constant(analysis: Analysis) -> str:
+    constant = analysis.grid.input.constant
+    worse = []
+    for row in analysis.ranking:
+        for column in analysis.grid.columns:
+            limit = constant.get(column.task, {}).get(column.metric.name)
+            value = mean(analysis.grid.reported[row.slug][column.name])
+            sign = 1 if column.metric.higher_is_better else -1
+            if limit is not None and sign * (value - limit) <= 0:
+                worse.append(f"{row.label} in {task_title(column.task).lower()} {column.metric.display}")
+    if not constant:
+        return ""
+    if not worse:
+        return "Every row beats the constant prediction in every metric."
+    more = f" and {len(worse) - 4} more" if len(worse) > 4 else ""
+    return f"No better than predicting a constant: {'; '.join(worse[:4])}{more}."
+
+
+def _holes(analysis: Analysis) -> str:
+    cells = [cell for row in analysis.grid.rows for cell in row.cells]
+    holes = sum(bool(cell.hole) for cell in cells)
+    return f"{holes} of {len(cells)} cells have no result; the reasons are under Provenance." if holes else ""
+
+
+def gaps(analysis: Analysis) -> pd.DataFrame:
+    """Training against test value of each task's primary metric at the last epoch, for the best row of each model.
+
+    Columns: model and weighting, then for each task the texts "train", "test", "best" (epoch and value on the test
+    set); mean over seeds, in displayed units.
+    """
+    records = []
+    for row in analysis.leaders:
+        record: dict[str, str] = {"Row": row.label}
+        for name, task in analysis.grid.tasks.items():
+            metric = next(m for m in task.metrics if m.primary)
+            train, test = (curve(row, name, metric.name, split).mean(axis=1) for split in ("train", "test"))
+            if train.empty or test.dropna().empty:
+                continue
+            best = int(test.idxmax() if metric.higher_is_better else test.idxmin())
+            title = f"{task_title(name)} {metric.display}"
+            values = [
+                number(v * metric.scale, metric.decimals) for v in (train.iloc[-1], test.iloc[-1], test.iloc[best])
+            ]
+            record |= {
+                f"{title}: train": values[0], f"{title}: test": values[1],
+                f"{title}: best test (epoch)": f"{values[2]} ({best + 1})",
+            }  # fmt: skip
+        if len(record) > 1:
+            records.append(record)
+    return pd.DataFrame(records).fillna("–")

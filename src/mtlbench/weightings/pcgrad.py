@@ -1,0 +1,39 @@
+"""Projecting conflicting gradients (gradient surgery)."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mtlbench.weightings._gradients import GradientWeighting
+
+
+class PCGrad(GradientWeighting):
+    """The sum of the gradients after each was projected off every other one that it conflicts with.
+
+    Yu et al., "Gradient Surgery for Multi-Task Learning", NeurIPS 2020 (arXiv 2001.06782), algorithm 1: for every
+    task i, over the other tasks j in random order, g_i loses its part along g_j when their product is negative. All
+    projections stay in the span of the gradients, so they are done on coefficients with the Gram matrix.
+    """
+
+    paper: ClassVar[str] = "Yu et al., NeurIPS 2020 (arXiv 2001.06782)"
+    needs_gradients: ClassVar[bool] = True
+
+    def task_weights(self, gram: Tensor, losses: Tensor) -> Tensor:
+        """The sum (T,) of the projected gradients' coefficients."""
+        squared = gram.diagonal()
+        safe = torch.where(squared > 0, squared, torch.ones_like(squared))
+        coefficients = torch.eye(self.count, dtype=gram.dtype, device=gram.device)
+        rows = torch.arange(self.count, device=gram.device)
+        for others in random_orders(self.count, gram.device).unbind(1):
+            # Row i is g_i after the projections so far; its own index changes nothing.
+            products = (coefficients * gram[others]).sum(1)
+            conflict = (products < 0) & (others != rows)
+            removed = torch.where(conflict, products / safe[others], 0.0)
+            coefficients = coefficients.scatter_add(1, others[:, None], -removed[:, None])
+        return coefficients.sum(0)
+
+
+def random_orders(count: int, device: torch.device) -> Tensor:
+    """One random permutation of 0..count-1 in each row (count, count), from the device's generator."""
+    return torch.rand(count, count, device=device).argsort(dim=1)

@@ -1,0 +1,87 @@
+"""A checkout of its own for the tests of the whole pipeline, with the tiny experiment and a home folder of its own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A git checkout of the project; commands run in it with the tested environment."""
+
+    folder: Path
+    home: Path
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Run a command; its output is part of a failure's message."""
+        binaries = str(Path(sys.executable).parent)
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "MTLBENCH", "DVC"))
+        }
+        environment |= {
+            "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.home),
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "DVC_SITE_CACHE_DIR": str(self.home / "dvc-site"),
+            "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t.invalid",
+            "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t.invalid",
+        }  # fmt: skip
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} gave {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def snakemake(self, *arguments: str, check: bool = True) -> str:
+        """Output of snakemake with the local profile."""
+        done = self.run("snakemake", "--profile", "workflow/profiles/local", *arguments, check=check)
+        return done.stdout + done.stderr
+
+    def pending(self, *targets: str) -> set[str]:
+        """The cells that a dry run would train."""
+        output = self.snakemake("-n", *targets)
+        return set(re.findall(r"output: results/cells/(\S+)/manifest\.", output))
+
+    def edit(self, old: str, new: str) -> None:
+        """Replace text in params.yaml that is there once."""
+        path = self.folder / "params.yaml"
+        text = path.read_text()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
+
+    def trained(self) -> set[str]:
+        """Keys of the finished cells in the store."""
+        return {path.name for path in (self.folder / "work/store").iterdir()}
+
+
+PARTS = ("Snakefile", "dvc.yaml", "slurm", "workflow", "src", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, repository, request) -> Checkout:
+    """A fresh checkout with the tiny experiment, nothing run yet."""
+    from_conftest = (repository / "tests/conftest.py").read_text()
+    tiny = re.search(r'TINY = """\n(.*?)"""', from_conftest, re.S)
+    assert tiny is not None
+    base = tmp_path_factory.mktemp("workflow")
+    made = Checkout(base / "checkout", base / "home")
+    made.home.mkdir()
+    for part in PARTS:
+        source, target = repository / part, made.folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            os.symlink(os.readlink(source), target)
+        elif source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, target)
+    (made.folder / "params.yaml").write_text(tiny[1])
+    made.run("git", "init", "-q")
+    made.run("git", "add", "-A")
+    made.run("git", "commit", "-qm", "start")
+    return made

@@ -1,0 +1,145 @@
+"""Keys decide what runs: the real Snakemake on the tiny experiment."""
+
+import json
+import time
+
+import pytest
+
+ALL = {
+    "tiny/segnet_single/only_segmentation/seed0",
+    "tiny/segnet_single/only_depth/seed0",
+    "tiny/segnet_single/only_normals/seed0",
+    "tiny/segnet_split/equal/seed0",
+    "tiny/segnet_split/dwa/seed0",
+}
+
+
+@pytest.fixture
+def params(checkout):
+    """params.yaml is put back after the test."""
+    path = checkout.folder / "params.yaml"
+    text = path.read_text()
+    yield path
+    path.write_text(text)
+
+
+def test_everything_is_pending_in_a_fresh_checkout(checkout) -> None:
+    assert checkout.pending() == ALL
+    assert checkout.pending("tiny") == ALL
+
+
+@pytest.fixture(scope="module")
+def built(checkout):
+    """The checkout after one run."""
+    checkout.snakemake()
+    return checkout
+
+
+def test_a_run_makes_the_report_and_then_nothing_is_pending(built) -> None:
+    page = built.folder / "results/report/tiny/index.html"
+    assert "segnet_split" in page.read_text()
+    assert "Nothing to be done" in built.snakemake("-n")
+    assert "Nothing to be done" in built.snakemake("-n", "tiny")
+
+
+def test_file_times_decide_nothing(built) -> None:
+    now = time.time()
+    for path in (built.folder / "data").rglob("*"):
+        import os
+
+        os.utime(path, (now, now))
+    assert "Nothing to be done" in built.snakemake("-n")
+
+
+def test_a_changed_option_makes_exactly_its_cells_pending(built, params) -> None:
+    built.edit("temperature: 2.0", "temperature: 3.0")
+    assert built.pending() == {"tiny/segnet_split/dwa/seed0"}
+
+
+def test_a_new_seed_makes_exactly_the_new_cells_pending(built, params) -> None:
+    built.edit("seeds: [0]", "seeds: [0, 1]")
+    assert built.pending() == {cell.replace("seed0", "seed1") for cell in ALL}
+
+
+def test_a_new_weighting_makes_exactly_its_cells_pending(built, params) -> None:
+    built.edit("      equal: {}\n", "      equal: {}\n      uncertainty: {start: 0.0}\n")
+    assert built.pending() == {"tiny/segnet_split/uncertainty/seed0"}
+
+
+def test_going_back_to_earlier_parameters_trains_nothing(built, params) -> None:
+    before = built.trained()
+    text = params.read_text()
+    built.edit("temperature: 2.0", "temperature: 3.0")
+    built.snakemake("cells")
+    assert len(built.trained() - before) == 1
+    params.write_text(text)
+    changed = built.trained()
+    built.snakemake()
+    assert built.trained() == changed, "the result of the earlier parameters comes from the store"
+    assert "Nothing to be done" in built.snakemake("-n")
+
+
+def test_a_mistake_in_the_parameters_stops_before_the_dag(built, params) -> None:
+    built.edit("temperature: 2.0", "temperatur: 2.0")
+    output = built.snakemake("-n", check=False)
+    assert "Did you mean 'temperature'?" in output
+    assert "Traceback" not in output
+
+
+def test_a_diverged_run_is_a_hole_with_its_reason_and_the_rest_is_reported(built, params) -> None:
+    built.edit("      equal: {}\n", "      equal: {}\n      uncertainty: {start: -1000.0}\n")
+    built.snakemake()
+    manifest = json.loads(next((built.folder / "results/cells/tiny/segnet_split/uncertainty/seed0").glob("m*")).read_text())
+    assert manifest["status"] == "diverged"
+    page = (built.folder / "results/report/tiny/index.html").read_text()
+    assert "NaN or infinite at epoch 1" in page
+    assert "Nothing to be done" in built.snakemake("-n")
+
+
+def test_a_failed_run_leaves_the_others_and_a_report_with_the_hole(built, params) -> None:
+    built.edit("      equal: {}\n", "      equal: {}\n      static: {weights: [1.0, 2.0]}\n      si: {}\n")
+    output = built.snakemake(check=False)
+    assert "static" in output
+    assert list((built.folder / "results/cells/tiny/segnet_split/si/seed0").glob("manifest.*")), "the others go on"
+    assert built.pending() == {"tiny/segnet_split/static/seed0"}
+    page = (built.folder / "results/report/tiny/index.html").read_text()
+    assert "expected 3" in page, "the hole's reason"
+    status = built.run("mtlbench", "status", "tiny").stdout
+    assert "failed" in status
+
+
+def test_two_snakemakes_planned_for_other_parameters_refuse(built) -> None:
+    done = built.run("mtlbench", "train", "tiny/segnet_split/dwa/seed0", "--key", "0" * 16, check=False)
+    assert done.returncode == 2
+    assert "it was edited since" in done.stderr
+
+
+def test_every_profile_plans_the_same(built, params) -> None:
+    built.edit("temperature: 2.0", "temperature: 3.0")
+    for profile in ("slurm", "workflow/profiles/local"):
+        output = built.run("snakemake", "--profile", profile, "-n").stdout
+        assert output.count("tiny/segnet_split/dwa/seed0/manifest.") > 0
+
+
+def test_prune_removes_what_nothing_asks_for(built, params) -> None:
+    other = built.folder / "results/cells/tiny/segnet_gone/equal/seed0"
+    other.mkdir(parents=True)
+    (other / "history.csv").write_text("epoch\n")
+    assert "would remove" in built.run("mtlbench", "prune", "-n").stdout
+    assert other.exists()
+    built.run("mtlbench", "prune")
+    assert not other.parent.parent.exists()
+    assert "cells are what their manifests say" in built.run("mtlbench", "verify").stdout
+
+
+def test_verify_notices_a_changed_byte_and_a_missing_file(built) -> None:
+    path = built.folder / "results/cells/tiny/segnet_split/dwa/seed0/history.csv"
+    content = path.read_bytes()
+    path.unlink()
+    done = built.run("mtlbench", "verify", check=False)
+    assert done.returncode == 6
+    assert "missing" in done.stderr
+    path.write_bytes(content.replace(b"1", b"2", 1))
+    assert "its content changed" in built.run("mtlbench", "verify", check=False).stderr
+    path.write_bytes(content)
+    built.run("mtlbench", "verify", "--deep")

@@ -1,0 +1,53 @@
+"""DVC records what Snakemake made: the real DVC with the default remote, in a home folder of its own."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def recorded(checkout):
+    """The checkout after `snakemake`, `dvc repro`, `git commit` and `dvc push`."""
+    checkout.snakemake()
+    before = {path: path.stat().st_mtime_ns for path in (checkout.folder / "work/store").rglob("*")}
+    checkout.run("dvc", "repro")
+    after = {path: path.stat().st_mtime_ns for path in (checkout.folder / "work/store").rglob("*")}
+    assert after == before, "dvc repro after snakemake must train nothing"
+    checkout.run("git", "add", "-A")
+    checkout.run("git", "commit", "-qm", "results")
+    checkout.run("dvc", "push")
+    return checkout
+
+
+def test_dvc_is_clean_after_recording(recorded) -> None:
+    assert "up to date" in recorded.run("dvc", "status").stdout
+    assert "didn't change" in recorded.run("dvc", "repro").stdout
+
+
+def test_a_fresh_clone_with_pulled_results_has_nothing_to_do(recorded) -> None:
+    clone = type(recorded)(recorded.folder.parent / "clone", recorded.home)
+    recorded.run("git", "clone", "-q", str(recorded.folder), str(clone.folder))
+    clone.run("dvc", "pull")
+    assert "Nothing to be done" in clone.snakemake("-n")
+    assert "up to date" in clone.run("dvc", "status").stdout
+    assert "cells are what their manifests say" in clone.run("mtlbench", "verify").stdout
+    clone.edit("temperature: 2.0", "temperature: 3.0")
+    assert clone.pending() == {"tiny/segnet_split/dwa/seed0"}
+
+
+def test_metrics_and_plots_show_the_numbers_of_the_report(recorded) -> None:
+    shown = json.loads(recorded.run("dvc", "metrics", "show", "--json").stdout)
+    metrics = json.loads((recorded.folder / "results/metrics.json").read_text())
+    assert shown[""]["data"]["results/metrics.json"]["data"] == metrics
+    recorded.run("dvc", "plots", "show", "-o", "plots")
+    assert "segnet_split" in (recorded.folder / "plots/index.html").read_text()
+
+
+def test_params_diff_names_the_change(recorded) -> None:
+    recorded.edit("temperature: 2.0", "temperature: 3.0")
+    try:
+        diff = json.loads(recorded.run("dvc", "params", "diff", "--json").stdout)
+        assert diff == {"params.yaml": {"experiments.tiny.weightings.dwa.temperature": {"old": 2.0, "new": 3.0, "diff": 1.0}}}
+        assert "changed" in recorded.run("dvc", "status").stdout
+    finally:
+        recorded.edit("temperature: 3.0", "temperature: 2.0")
