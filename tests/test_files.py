@@ -9,9 +9,14 @@ from mtlbench import files
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path) -> None:
     path = tmp_path / "a.txt"
     files.write_text(path, "old")
-    with pytest.raises(OSError, match="No space"), files.atomic_writer(path, "w") as file:
-        file.write("half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fail() -> None:
+        with files.atomic_writer(path, "w") as file:
+            file.write("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 

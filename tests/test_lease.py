@@ -13,13 +13,22 @@ from mtlbench.errors import BusyError
 from mtlbench.files import read_json, write_json
 from mtlbench.lease import lease
 
-HOLD = "import sys, time; from pathlib import Path; from mtlbench.lease import lease\nwith lease(Path(sys.argv[1]), 'x'):\n print('held', flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from pathlib import Path
+from mtlbench.lease import lease
+with lease(Path(sys.argv[1]), "x"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.fixture
 def holder(tmp_path):
     """Another process that holds the lease."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lease.json")], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "lease.json")], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     yield process
@@ -44,7 +53,6 @@ def test_a_killed_process_loses_it_at_once(tmp_path, holder) -> None:
 
 def test_waiting_ends_when_the_other_process_does(tmp_path, holder) -> None:
     said = []
-    multiprocessing.get_context("spawn")
     os.kill(holder.pid, signal.SIGSTOP)
     killer = subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {holder.pid}"])
     begin = time.monotonic()

@@ -46,7 +46,7 @@ def test_each_mistake_is_named_with_what_was_expected(project, edit, old: str, n
 
 
 def test_a_missing_file_says_where_to_go(project) -> None:
-    with pytest.raises(ParamsError, match="Run the command in the folder that holds params.yaml"):
+    with pytest.raises(ParamsError, match="Run the command in the folder"):
         load("nothing.yaml")
 
 

@@ -3,7 +3,7 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 logger = logging.getLogger("mtlbench")
 ParamsFile = Annotated[Path, typer.Option("--params", help="the parameters file")]
-Key = Annotated[Optional[str], typer.Option(help="refuse unless this is the key that params.yaml gives now")]
+Key = Annotated[str | None, typer.Option(help="refuse unless this is the key that params.yaml gives now")]
 DEFAULT = Path("params.yaml")
 
 
@@ -52,17 +52,16 @@ def train(
 
     loaded = _params(params)
     found = grid.cell(loaded, cell)
-    from mtlbench.training.cell import check_key, run_cell
+    grid.check_key(found.path, found.key, key)
+    from mtlbench.training.cell import run_cell
 
-    if key is not None:
-        check_key(found, key)
     status = run_cell(found, loaded.runtime, wait, record_divergence)
     logger.info("%s: %s (%s)", found.path, status, found.manifest)
 
 
 @app.command()
 def aggregate(
-    experiment: Annotated[Optional[str], typer.Argument(help="one experiment; without: join those under run:")] = None,
+    experiment: Annotated[str | None, typer.Argument(help="one experiment; without: join those under run:")] = None,
     key: Key = None,
     params: ParamsFile = DEFAULT,
 ) -> None:
@@ -90,8 +89,10 @@ def report(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="models, weightings, datasets, tasks, experiments or cells")] = "experiments",
-    experiment: Annotated[Optional[str], typer.Option(help="whose tasks, image size or cells")] = None,
+    what: Annotated[
+        str, typer.Argument(help="models, weightings, datasets, tasks, experiments or cells")
+    ] = "experiments",
+    experiment: Annotated[str | None, typer.Option(help="whose tasks, image size or cells")] = None,
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Show what can be put in a grid."""
@@ -102,7 +103,7 @@ def list_(
 
 @app.command()
 def status(
-    experiment: Annotated[Optional[str], typer.Argument(help="one experiment; default: those under run:")] = None,
+    experiment: Annotated[str | None, typer.Argument(help="one experiment; default: those under run:")] = None,
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Show the grid: done, running with its ETA, pending, failed with the reason."""
@@ -113,7 +114,7 @@ def status(
 
 @app.command()
 def verify(
-    experiment: Annotated[Optional[str], typer.Argument(help="one experiment; default: those under run:")] = None,
+    experiment: Annotated[str | None, typer.Argument(help="one experiment; default: those under run:")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="existence and sizes only, no hashing")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="first remove results that no experiment asks for")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="also evaluate a stored network again")] = False,

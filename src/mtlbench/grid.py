@@ -110,7 +110,9 @@ def cells(params: Params, name: str) -> list[Cell]:
     made = data.build()
     for task in grid.tasks:
         if task not in made.tasks:
-            raise ParamsError(f"experiments.{name}.tasks: dataset '{data.name}' has no '{task}'. {nearest(task, made.tasks)}")
+            raise ParamsError(
+                f"experiments.{name}.tasks: dataset '{data.name}' has no '{task}'. {nearest(task, made.tasks)}"
+            )
     common = {
         "version": TRAINING_VERSION,
         "dataset": data.key,
@@ -125,7 +127,11 @@ def cells(params: Params, name: str) -> list[Cell]:
             runs = [(f"only_{task}", (task,), {"kind": "equal", "version": 1, "options": {}}) for task in grid.tasks]
         else:
             runs = [
-                (other, tuple(grid.tasks), _resolve("weightings", other, value, f"experiments.{name}.weightings.{other}"))
+                (
+                    other,
+                    tuple(grid.tasks),
+                    _resolve("weightings", other, value, f"experiments.{name}.weightings.{other}"),
+                )
                 for other, value in grid.weightings.items()
             ]
         for weighting_label, tasks, weighting in runs:
@@ -141,6 +147,15 @@ def cell(params: Params, path: str) -> Cell:
     if path.strip("/") not in known:
         raise ParamsError(f"unknown cell '{path}'. {nearest(path, known)}")
     return known[path.strip("/")]
+
+
+def check_key(what: str, found: str, planned: str | None) -> None:
+    """Refuse a job whose parameters were edited after it was planned; raises ParamsError."""
+    if planned is not None and planned != found:
+        raise ParamsError(
+            f"{what}: this job was planned for key {planned}, but params.yaml now gives {found}: it was edited since. "
+            "Start Snakemake again."
+        )
 
 
 def raw_folder(data: PreparedDataset) -> Path:

@@ -31,7 +31,8 @@ def _entries(kind: str) -> Table:
     table = _table("name", "what it is", "options (default)", "source")
     for found in entries(kind).values():
         options = ", ".join(
-            name if field.is_required() else f"{name} ({field.default})" for name, field in found.options.model_fields.items()
+            name if field.is_required() else f"{name} ({field.default})"
+            for name, field in found.options.model_fields.items()
         )
         table.add_row(found.name, found.summary, options, found.constants.get("paper", ""))
     return table

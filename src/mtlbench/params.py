@@ -91,8 +91,10 @@ class Protocol(_Block):
 
     name: Annotated[
         Literal["paper", "held_out"],
-        Field(description="paper: test set after every epoch, mean of the last ones; held_out: selection on a "
-                          "split of the training set and one test evaluation"),
+        Field(
+            description="paper: test set after every epoch, mean of the last ones; held_out: selection on a "
+            "split of the training set and one test evaluation"
+        ),
     ]
     last_epochs: Annotated[int | None, Field(ge=1, description="paper: epochs averaged")] = None
     share: Annotated[float | None, Field(gt=0, lt=1, description="held_out: share of training images held out")] = None
@@ -217,7 +219,9 @@ def _check_names(params: Params) -> None:
 def _check_experiment(params: Params, name: str, experiment: Experiment) -> None:
     where = f"experiments.{name}"
     if experiment.dataset not in params.datasets:
-        raise ParamsError(f"{where}.dataset: unknown '{experiment.dataset}'. {nearest(experiment.dataset, params.datasets)}")
+        raise ParamsError(
+            f"{where}.dataset: unknown '{experiment.dataset}'. {nearest(experiment.dataset, params.datasets)}"
+        )
     for label, block in experiment.models.items():
         split_kind("models", label, block, f"{where}.models.{label}")
     for label, block in experiment.weightings.items():
@@ -230,13 +234,17 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
             raise ParamsError(f"{where}.{what}: expected different values, found {values}")
     if experiment.baseline is not None and experiment.baseline not in experiment.models:
         raise ParamsError(
-            f"{where}.baseline: '{experiment.baseline}' is not one of its models. {nearest(experiment.baseline, experiment.models)}"
+            f"{where}.baseline: '{experiment.baseline}' is not one of its models. "
+            f"{nearest(experiment.baseline, experiment.models)}"
         )
     last = experiment.protocol.last_epochs
     if last is not None and last > experiment.training.epochs:
         raise ParamsError(
-            f"{where}.protocol.last_epochs: expected at most the {experiment.training.epochs} epochs of training, found {last}"
+            f"{where}.protocol.last_epochs: expected at most the {experiment.training.epochs} epochs of training, "
+            f"found {last}"
         )
     augmentation = experiment.training.augmentation
     if augmentation is not None and min(augmentation.scales) < 1:
-        raise ParamsError(f"{where}.training.augmentation.scales: expected values of at least 1, found {augmentation.scales}")
+        raise ParamsError(
+            f"{where}.training.augmentation.scales: expected values of at least 1, found {augmentation.scales}"
+        )

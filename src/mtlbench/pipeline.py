@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench import grid, keys
-from mtlbench.errors import DataError, ParamsError
+from mtlbench.errors import DataError
 from mtlbench.files import read_json, write_json, write_text
 from mtlbench.grid import Cell, PreparedDataset
 from mtlbench.params import Params
@@ -35,7 +35,9 @@ def download(params: Params, name: str) -> None:
         files = [replace(file, urls=(f"{data.source.rstrip('/')}/{file.name}",)) for file in files]
     folder = grid.raw_folder(data)
     fetch(files, folder)
-    keys.write_manifest(folder, grid.raw_spec(data), {file.name: folder / file.name for file in files})
+    keys.write_manifest(folder, grid.raw_spec(data), {
+        file.name: folder / file.name for file in files if (folder / file.name).exists()
+    })  # fmt: skip
 
 
 def prepare(params: Params, name: str, key: str | None = None) -> Path:
@@ -43,7 +45,7 @@ def prepare(params: Params, name: str, key: str | None = None) -> Path:
     from mtlbench.datasets._prepare import prepare as make
 
     data = grid.dataset(params, name)
-    _check_key(f"dataset {name}", data.key, key)
+    grid.check_key(f"dataset {name}", data.key, key)
     raw = grid.raw_folder(data)
     if data.spec["raw"] and not raw.is_dir():
         raise DataError(
@@ -68,7 +70,7 @@ def aggregate(params: Params, name: str, key: str | None = None) -> Path:
     from mtlbench.report.build import write_summary
 
     spec = grid.report_spec(params, name)
-    _check_key(f"summary of {name}", keys.key(spec), key)
+    grid.check_key(f"summary of {name}", keys.key(spec), key)
     folder = grid.summary_folder(name)
     _forget(folder)
     outputs = write_summary(report_input(params, name, partial=False), folder)
@@ -84,7 +86,7 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     from mtlbench.report.build import build_report
 
     spec = grid.report_spec(params, name)
-    _check_key(f"report of {name}", keys.key(spec), key)
+    grid.check_key(f"report of {name}", keys.key(spec), key)
     folder = grid.report_folder(name)
     _forget(folder)
     build_report(report_input(params, name, partial), folder)
@@ -95,7 +97,7 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
 
 
 def join(params: Params) -> None:
-    """The summaries of the experiments under run: in two files of fixed names, for ``dvc metrics`` and ``dvc plots``."""
+    """The summaries of the experiments under run: in two files of fixed names, for DVC's metrics and plots."""
     metrics: dict[str, Any] = {}
     curves: list[dict[str, str]] = []
     for name in params.run:
@@ -190,11 +192,3 @@ def _forget(folder: Path) -> None:
     """Remove old manifests before anything in the folder changes."""
     for old in folder.glob("manifest.*.json"):
         old.unlink()
-
-
-def _check_key(what: str, found: str, planned: str | None) -> None:
-    if planned is not None and planned != found:
-        raise ParamsError(
-            f"{what}: this job was planned for key {planned}, but params.yaml now gives {found}: it was edited since. "
-            "Start Snakemake again."
-        )

@@ -128,7 +128,7 @@ def _options(node: ast.ClassDef, name: str) -> type[pydantic.BaseModel]:
     fields: dict[str, Any] = {}
     if init is not None:
         for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
-            annotation = eval(ast.unparse(argument.annotation), {}, _NAMES) if argument.annotation else Any  # noqa: S307
+            annotation = eval(ast.unparse(argument.annotation), {}, _NAMES) if argument.annotation else Any
             fields[argument.arg] = (annotation, ... if default is None else ast.literal_eval(default))
     config = pydantic.ConfigDict(extra="forbid", strict=True, protected_namespaces=())
     return pydantic.create_model(name, __config__=config, **fields)

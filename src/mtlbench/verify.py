@@ -109,5 +109,7 @@ def _same_data(seen: dict[str, dict[str, dict[str, str]]]) -> list[str]:
         first_path, first = next(iter(by_cell.items()))
         for path, data in by_cell.items():
             if any(first[name] != value for name, value in data.items() if name in first):
-                problems.append(f"{path}: it was trained on other data than {first_path}; prepare and train one of them again")
+                problems.append(
+                    f"{path}: it was trained on other data than {first_path}; prepare and train one of them again"
+                )
     return problems

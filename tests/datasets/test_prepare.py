@@ -27,11 +27,15 @@ from mtlbench.keys import key
 SPEC = {"dataset": "rooms", "seed": 1}
 
 
+#: Rendered images by (seed, number), made once for all tests.
+IMAGES: dict[tuple[int, int], Mapping[str, np.ndarray]] = {}
+
+
 @dataclass(frozen=True)
 class Watched:
     """A split's load that counts its calls and fails at one image."""
 
-    load: object
+    rooms: Rooms
     calls: list[int]
     fail_at: int | None
 
@@ -39,7 +43,10 @@ class Watched:
         self.calls.append(index)
         if index == self.fail_at:
             raise RuntimeError("stopped here")
-        return self.load(index)  # type: ignore[operator]
+        key_ = (self.rooms.seed, index)
+        if key_ not in IMAGES:
+            IMAGES[key_] = Rooms.splits(self.rooms, Path())["train"].load(index)
+        return IMAGES[key_]
 
 
 class WatchedRooms(Rooms):
@@ -52,7 +59,7 @@ class WatchedRooms(Rooms):
 
     def splits(self, raw: Path) -> Mapping[str, Split]:
         found = super().splits(raw)
-        watched = Watched(found["train"].load, self.calls, self.fail_at)
+        watched = Watched(self, self.calls, self.fail_at)
         return {"train": Split(20, watched, found["train"].groups), "test": found["test"]}
 
 
@@ -206,9 +213,7 @@ def test_a_full_disk_is_reported_and_leaves_the_old_result(tmp_path: Path, monke
     assert second.calls[0] == _prepare.CHUNK  # the chunk written before the disk was full was kept
 
 
-def test_too_small_a_disk_is_refused_before_anything_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_small_a_disk_is_refused_before_anything_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("usage", (), {"free": 1000})
     monkeypatch.setattr(_prepare.shutil, "disk_usage", lambda path: usage)
     dataset = WatchedRooms()

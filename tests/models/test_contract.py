@@ -96,7 +96,7 @@ def test_every_parameter_receives_a_gradient(name: str, randomise: Callable) -> 
     model = randomise(small(name)).eval()
     outputs = model(images())
     sum((output * torch.randn_like(output)).sum() for output in outputs.values()).backward()
-    assert [key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

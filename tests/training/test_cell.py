@@ -128,7 +128,7 @@ def test_a_signal_saves_in_the_middle_of_an_epoch_and_the_run_continues(cell, mo
     monkeypatch.setattr(Trainer, "_train_step", step)
     with pytest.raises(Interrupted, match="SIGTERM in epoch 2 after step 2"):
         run_cell(cell, load().runtime)
-    assert [path.name[:20] for path in checkpoint._found(work_folder(cell.key))][0] == "state-000001-000002."
+    assert checkpoint._found(work_folder(cell.key))[0].name[:20] == "state-000001-000002."
     run_cell(cell, load().runtime)
     assert steps[5:] == [(1, 2), (2, 0), (2, 1), (2, 2)], "it must continue where it stopped"
     assert contents(cell) == expected

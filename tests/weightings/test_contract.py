@@ -185,9 +185,11 @@ def test_order_of_the_tasks_does_not_matter(name, problem, weighting):
 
 
 class _HostChecks(TorchDispatchMode):
-    """Raises at operations that make the host wait for the device, or whose CUDA form does."""
+    """Raises at operations that make the host wait for the device (or whose CUDA form does), or that have had no
+    deterministic form on CUDA in a supported version of torch."""
 
     BANNED = ("_local_scalar_dense", "nonzero", "item", "_linalg_eigh", "_linalg_svd", "unique", "equal.default")
+    RANDOM_ORDER = ("cumsum", "scatter", "index_put", "index_add", "histc", "bincount", "median", "kthvalue")
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = str(func)
@@ -195,12 +197,14 @@ class _HostChecks(TorchDispatchMode):
             name.startswith("aten.index.Tensor") and any(i is not None and i.dtype == torch.bool for i in args[1])
         ):
             raise AssertionError(f"{name} waits for the device")
+        if any(banned in name for banned in self.RANDOM_ORDER):
+            raise AssertionError(f"{name} is not deterministic")
         return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_step_does_not_wait_for_the_device(name, count, problem, weighting):
+def test_a_step_neither_waits_for_the_device_nor_depends_on_its_timing(name, count, problem, weighting):
     given = problem(jacobian("random", count))
     method = weighting(name, count)
     losses = given.losses()
@@ -213,11 +217,13 @@ def test_a_step_does_not_wait_for_the_device(name, count, problem, weighting):
             method.after_step(after)
 
 
-def test_the_check_for_host_waits_works():
+def test_the_check_of_operations_works():
     with pytest.raises(AssertionError, match="waits"), _HostChecks():
         torch.ones(()).item()
     with pytest.raises(AssertionError, match="waits"), _HostChecks():
         torch.ones(3)[torch.ones(3, dtype=torch.bool)]
+    with pytest.raises(AssertionError, match="deterministic"), _HostChecks():
+        torch.ones(3).cumsum(0)
 
 
 @pytest.mark.parametrize("name", GRADIENT)

@@ -59,7 +59,17 @@ class Checkout:
         return {path.name for path in (self.folder / "work/store").iterdir()}
 
 
-PARTS = ("Snakefile", "dvc.yaml", "slurm", "workflow", "src", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
+PARTS = (
+    "Snakefile",
+    "dvc.yaml",
+    "slurm",
+    "workflow",
+    "src",
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    ".gitignore",
+)
 
 
 @pytest.fixture(scope="module")

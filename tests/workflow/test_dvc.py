@@ -47,7 +47,9 @@ def test_params_diff_names_the_change(recorded) -> None:
     recorded.edit("temperature: 2.0", "temperature: 3.0")
     try:
         diff = json.loads(recorded.run("dvc", "params", "diff", "--json").stdout)
-        assert diff == {"params.yaml": {"experiments.tiny.weightings.dwa.temperature": {"old": 2.0, "new": 3.0, "diff": 1.0}}}
+        assert diff == {
+            "params.yaml": {"experiments.tiny.weightings.dwa.temperature": {"old": 2.0, "new": 3.0, "diff": 1.0}}
+        }
         assert "changed" in recorded.run("dvc", "status").stdout
     finally:
         recorded.edit("temperature: 3.0", "temperature: 2.0")

@@ -7,7 +7,7 @@ from mtlbench.report.aggregate import curve
 from mtlbench.report.analysis import Analysis
 from mtlbench.report.comparisons import main_column
 from mtlbench.report.grid import mean, spread
-from mtlbench.report.text import cell_text, number, task_title
+from mtlbench.report.text import DASH, cell_text, number, task_title
 
 
 def findings(analysis: Analysis) -> list[str]:
@@ -88,26 +88,26 @@ def _holes(analysis: Analysis) -> str:
 def gaps(analysis: Analysis) -> pd.DataFrame:
     """Training against test value of each task's primary metric at the last epoch, for the best row of each model.
 
-    Columns: model and weighting, then for each task the texts "train", "test", "best" (epoch and value on the test
-    set); mean over seeds, in displayed units.
+    Rows by label; columns (task and metric, "train" | "test" | "best test (epoch)"), texts in displayed units of the
+    mean over seeds.
     """
-    records = []
+    records: dict[str, dict[tuple[str, str], str]] = {}
     for row in analysis.leaders:
-        record: dict[str, str] = {"Row": row.label}
+        record: dict[tuple[str, str], str] = {}
         for name, task in analysis.grid.tasks.items():
             metric = next(m for m in task.metrics if m.primary)
             train, test = (curve(row, name, metric.name, split).mean(axis=1) for split in ("train", "test"))
             if train.empty or test.dropna().empty:
                 continue
             best = int(test.idxmax() if metric.higher_is_better else test.idxmin())
-            title = f"{task_title(name)} {metric.display}"
+            title = f"{task_title(name)}: {metric.display}" + (f" [{metric.unit}]" if metric.unit else "")
             values = [
                 number(v * metric.scale, metric.decimals) for v in (train.iloc[-1], test.iloc[-1], test.iloc[best])
             ]
             record |= {
-                f"{title}: train": values[0], f"{title}: test": values[1],
-                f"{title}: best test (epoch)": f"{values[2]} ({best + 1})",
+                (title, "train"): values[0], (title, "test"): values[1],
+                (title, "best test (epoch)"): f"{values[2]} ({best + 1})",
             }  # fmt: skip
-        if len(record) > 1:
-            records.append(record)
-    return pd.DataFrame(records).fillna("–")
+        if record:
+            records[row.label] = record
+    return pd.DataFrame.from_dict(records, orient="index").fillna(DASH)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 
 from mtlbench.report.analysis import Analysis
-from mtlbench.report.grid import Grid, Row
+from mtlbench.report.grid import SINGLE, Grid, Row
 from mtlbench.report.style import WIDTH, Picture, chunks, new_figure, save, styled
 from mtlbench.report.text import task_title
 from mtlbench.tasks._base import Task
@@ -73,27 +73,41 @@ def model_panel(grid: Grid, row: Row, folder: Path) -> Picture | None:
     samples = row_samples(row)
     if not samples:
         return None
-    count = min(PANEL_IMAGES, len(samples["image"]))
-    height, width = samples["image"].shape[-2:]
+    lines, names = [], []
+    for i in range(min(PANEL_IMAGES, len(samples["image"]))):
+        lines += [_panel_line(grid, samples, i, line) for line in range(3)]
+        wrong = "wrong in red" if "segmentation" in grid.tasks else ""
+        names += [f"test image {samples['indices'][i]} |\nground truth", "overlay |\nprediction", f"{wrong} |\nerror"]
+    figure = mosaic(lines, ["Input", *(task_title(name) for name in grid.tasks)], names)
+    caption = f"{row.label}, seed {row.seeds[0]}: predictions of the final network on fixed test images."
+    return save(figure, folder, f"panel_{row.slug}", caption, vector=False)
+
+
+def mosaic(pictures: Sequence[Sequence[np.ndarray | None]], columns: Sequence[str], lines: Sequence[str]) -> Any:
+    """One figure of equally large pictures (lines x columns) with thin white gaps; None stays white."""
+    height, width = next(p.shape[:2] for line in pictures for p in line if p is not None)
+    gap = max(1, round(width / 60))
+    high, wide = height + gap, width + gap
+    canvas = np.full((high * len(lines) - gap, wide * len(columns) - gap, 3), 255, np.uint8)
+    for i, line in enumerate(pictures):
+        for j, picture in enumerate(line):
+            if picture is not None:
+                canvas[i * high : i * high + height, j * wide : j * wide + width] = picture
     with styled():
-        columns = 1 + len(grid.tasks)
-        side = (WIDTH - 0.45) / columns
-        figure = new_figure(WIDTH, (side * height / width + 0.03) * 3 * count + 0.3)
-        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.005, hspace=0.005)
-        axes = figure.subplots(3 * count, columns, squeeze=False)
-        for i in range(count):
-            for line in range(3):
-                for column, picture in enumerate(_panel_line(grid, samples, i, line)):
-                    _show(axes[3 * i + line, column], picture)
-            for line, name in enumerate(("ground truth", "prediction", "error")):
-                axes[3 * i + line, 1].set_ylabel(name)
-            axes[3 * i, 0].set_ylabel(f"test image {samples['indices'][i]}")
-            axes[3 * i + 1, 0].set_ylabel("overlay")
-            axes[3 * i + 2, 0].set_ylabel("wrong in red" if "segmentation" in grid.tasks else "")
-        for column, title in enumerate(("Input", *(task_title(name) for name in grid.tasks))):
-            axes[0, column].set_title(title)
-        caption = f"{row.label}, seed {row.seeds[0]}: predictions of the final network on fixed test images."
-        return save(figure, folder, f"panel_{row.slug}", caption, vector=False)
+        figure = new_figure(WIDTH, (WIDTH - 1.1) * canvas.shape[0] / canvas.shape[1] + 0.4)
+        axes = figure.subplots()
+        axes.imshow(canvas)
+        longest = max(len(part) for name in columns for part in name.split("\n"))
+        axes.set_xticks([j * wide + width / 2 for j in range(len(columns))], columns, fontweight="bold",
+                        fontsize=min(9.0, 900 / len(columns) / longest))  # fmt: skip
+        axes.set_yticks(
+            [i * high + height / 2 for i in range(len(lines))], lines, fontsize=min(8.0, 110 / len(columns))
+        )
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0, colors="#1B1F24")
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return figure
 
 
 def _panel_line(grid: Grid, samples: Samples, i: int, line: int) -> list[np.ndarray | None]:
@@ -115,15 +129,6 @@ def _panel_line(grid: Grid, samples: Samples, i: int, line: int) -> list[np.ndar
         arrays = [samples[f"{kind}_{name}"][i] for kind in ("prediction", "target")] if known else []
         first = wrong_over(photograph, grid.tasks[name].error(*arrays)) if known else None
     return [first, *pictures]
-
-
-def _show(axes: Any, picture: np.ndarray | None) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    if picture is not None:
-        axes.imshow(picture)
 
 
 def compared_models(analysis: Analysis, folder: Path) -> list[Picture]:
@@ -149,25 +154,13 @@ def compared_models(analysis: Analysis, folder: Path) -> list[Picture]:
 
 def _comparison(name: str, task: Task, group: Sequence[tuple[Row, Samples]]) -> Any:
     samples = group[0][1]
-    count = min(COMPARED_IMAGES, len(samples["image"]))
-    height, width = samples["image"].shape[-2:]
-    with styled():
-        columns = 1 + len(group)
-        figure = new_figure(WIDTH, ((WIDTH - 0.25) / columns * height / width + 0.03) * 2 * count + 0.45)
-        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.005, hspace=0.005)
-        axes = figure.subplots(2 * count, columns, squeeze=False)
-        for i in range(count):
-            _show(axes[2 * i, 0], np.moveaxis(samples["image"][i], 0, -1))
-            _show(axes[2 * i + 1, 0], task.draw(samples[f"target_{name}"][i]))
-            axes[2 * i, 0].set_ylabel("input")
-            axes[2 * i + 1, 0].set_ylabel("ground truth")
-            for column, (row, found) in enumerate(group, start=1):
-                prediction, target = found[f"prediction_{name}"][i], found[f"target_{name}"][i]
-                _show(axes[2 * i, column], task.draw(prediction))
-                _show(axes[2 * i + 1, column], error_picture(task, prediction, target))
-                if i == 0:
-                    axes[0, column].set_title(f"{row.model}\n{row.weighting or 'single-task'}", fontsize=8)
-    return figure
+    lines: list[list[np.ndarray | None]] = []
+    for i in range(min(COMPARED_IMAGES, len(samples["image"]))):
+        pairs = [(found[f"prediction_{name}"][i], found[f"target_{name}"][i]) for _, found in group]
+        lines.append([np.moveaxis(samples["image"][i], 0, -1), *(task.draw(prediction) for prediction, _ in pairs)])
+        lines.append([task.draw(pairs[0][1]), *(error_picture(task, *pair) for pair in pairs)])
+    names = ["input |\nprediction", "ground truth |\nerror"] * (len(lines) // 2)
+    return mosaic(lines, ["", *(f"{row.model}\n{row.weighting or SINGLE}" for row, _ in group)], names)
 
 
 def _range_text(task: Task) -> str:
@@ -181,26 +174,25 @@ def attention(row: Row, grid: Grid, folder: Path) -> Picture | None:
     levels = list(dict.fromkeys(name.split("/", 1)[1] for name in samples if name.startswith("attention_")))
     if not levels:
         return None
-    height, width = samples["image"].shape[-2:]
-    with styled():
-        columns = 1 + len(grid.tasks)
-        figure = new_figure(WIDTH, (WIDTH / columns * height / width + 0.06) * len(levels) + 0.7)
-        axes = figure.subplots(len(levels), columns, squeeze=False)
-        shown = None
-        for line, level in enumerate(levels):
-            _show(axes[line, 0], np.moveaxis(samples["image"][0], 0, -1) if line == 0 else None)
-            axes[line, 0].set_ylabel(level.replace("_", " "))
-            for column, name in enumerate(grid.tasks, start=1):
-                mask = samples.get(f"attention_{name}/{level}")
-                _show(axes[line, column], None)
-                if mask is not None:
-                    shown = axes[line, column].imshow(mask[0], cmap="cividis", vmin=0, vmax=1)
-                axes[0, column].set_title(task_title(name))
-        figure.colorbar(shown, ax=axes, location="bottom", shrink=0.3, aspect=40, label="mean attention over channels")
-        caption = (
-            f"{row.label}: attention masks on test image {samples['indices'][0]}, from the first level to the last."
-        )
-        return save(figure, folder, f"attention_{row.slug}", caption, vector=False)
+    lines: list[list[np.ndarray | None]] = []
+    for line, level in enumerate(levels):
+        masks = [samples.get(f"attention_{name}/{level}") for name in grid.tasks]
+        first = np.moveaxis(samples["image"][0], 0, -1) if line == 0 else None
+        lines.append([first, *(None if m is None else _mask(m[0], samples["image"].shape[-2:]) for m in masks)])
+    titles = ["Input", *(task_title(name) for name in grid.tasks)]
+    figure = mosaic(lines, titles, [level.replace("_", " ") for level in levels])
+    caption = (
+        f"{row.label}: attention masks on test image {samples['indices'][0]}, mean over the channels of a level, from 0 "
+        "(dark blue) to 1 (yellow)."
+    )
+    return save(figure, folder, f"attention_{row.slug}", caption, vector=False)
+
+
+def _mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask (h, w) with values in [0, 1] as a picture (*size, 3), nearest neighbour."""
+    rows, columns = (np.arange(wanted) * have // wanted for wanted, have in zip(size, mask.shape, strict=True))
+    colours = colormaps["cividis"](np.clip(mask, 0, 1))[..., :3]
+    return (colours[rows[:, None], columns] * 255).round().astype(np.uint8)
 
 
 def legend(grid: Grid, folder: Path) -> Picture:

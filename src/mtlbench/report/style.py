@@ -23,6 +23,8 @@ INK = "#1B1F24"
 GRID = "#E6E8EB"
 #: Width of a figure across the page, in inches.
 WIDTH = 9.0
+#: How large the page shows a figure; its text is then about as large as the page's.
+PIXELS_PER_INCH = 122
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -92,7 +94,7 @@ def save(figure: Figure, folder: Path, name: str, caption: str, vector: bool = T
         )
         with atomic_writer(folder / "figures" / f"{name}.{kind}") as file:
             file.write(buffer.getvalue())
-    width, height = (round(side * 100) for side in figure.get_size_inches())
+    width, height = (round(side * PIXELS_PER_INCH) for side in figure.get_size_inches())
     return Picture(name, caption, tuple(f"figures/{name}.{kind}" for kind in kinds), width, height)
 
 

@@ -24,7 +24,9 @@ def evaluate_again(cell: Cell, runtime: Runtime, tolerance: float = TOLERANCE) -
     weights = safetensors.torch.load_file(cell.checkpoint_folder / "model.safetensors", device=str(trainer.device))
     trainer.model.load_state_dict(weights)
     everything = torch.arange(trainer.data.test_split.count)
-    found = evaluate(trainer.model, trainer.tasks, trainer.data.test_split, everything, trainer.training.precision).metrics
+    found = evaluate(
+        trainer.model, trainer.tasks, trainer.data.test_split, everything, trainer.training.precision
+    ).metrics
     recorded = read_json(cell.folder / "metrics.json")["final"]
     problems = []
     for task, values in recorded.items():
@@ -32,5 +34,7 @@ def evaluate_again(cell: Cell, runtime: Runtime, tolerance: float = TOLERANCE) -
             now = found[task][metric]
             both_undefined = value is None and math.isnan(now)
             if not both_undefined and not math.isclose(now, value, rel_tol=tolerance, abs_tol=1e-6):
-                problems.append(f"{cell.path}: {task} {metric} is {now:.6g} when evaluated again, {value:.6g} was reported")
+                problems.append(
+                    f"{cell.path}: {task} {metric} is {now:.6g} when evaluated again, {value:.6g} was reported"
+                )
     return problems

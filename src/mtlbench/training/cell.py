@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from mtlbench import keys, provenance, store
-from mtlbench.errors import DataError, DivergedError, Interrupted, MtlbenchError, ParamsError
+from mtlbench.errors import DataError, DivergedError, Interrupted, MtlbenchError
 from mtlbench.files import atomic_writer, read_json, write_json, write_text
 from mtlbench.grid import Cell
 from mtlbench.lease import Lease, lease
@@ -171,7 +171,9 @@ def _train(cell: Cell, trainer: Trainer, holder: Lease) -> None:
     with ExitStack() as stack:
         signals = stack.enter_context(StopSignal())
         quiet = not sys.stderr.isatty()
-        bar = stack.enter_context(tqdm(total=epochs, initial=trainer.epoch, desc=cell.path, disable=quiet, unit="epoch"))
+        bar = stack.enter_context(
+            tqdm(total=epochs, initial=trainer.epoch, desc=cell.path, disable=quiet, unit="epoch")
+        )
         progress = _Progress(cell, epochs, trainer.work / "progress.json", trainer.epoch)
 
         def epoch_done(row: Mapping[str, Any]) -> None:
@@ -254,7 +256,10 @@ def _samples(trainer: Trainer) -> dict[str, np.ndarray]:
     trainer.model.eval()
     with devices.autocast(trainer.device, trainer.training.precision):
         raw = trainer.model(batch["image"])
-    found = {"indices": indices.numpy(), "image": split.arrays["image"][indices.to(split.arrays["image"].device)].cpu().numpy()}
+    found = {
+        "indices": indices.numpy(),
+        "image": split.arrays["image"][indices.to(split.arrays["image"].device)].cpu().numpy(),
+    }
     for name, task in trainer.tasks.items():
         targets = split.arrays[name]
         found[f"target_{name}"] = targets[indices.to(targets.device)].cpu().numpy()
@@ -295,12 +300,3 @@ def _cost(trainer: Trainer) -> dict[str, Any]:
         "inference_seconds_per_image": float(np.median(times)),
         "peak_memory_bytes": devices.peak_memory(trainer.device),
     }
-
-
-def check_key(cell: Cell, key: str) -> None:
-    """Refuse when params.yaml was edited while the job waited."""
-    if cell.key != key:
-        raise ParamsError(
-            f"{cell.path}: this job was planned for key {key}, but params.yaml now gives {cell.key}: it was edited since. "
-            "Start Snakemake again."
-        )

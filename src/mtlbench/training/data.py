@@ -37,7 +37,7 @@ class Split:
             self.arrays = {name: array.to(device) for name, array in self.arrays.items()}
 
     def batch(self, indices: Tensor) -> dict[str, Tensor]:
-        """The images of ``indices`` (a CPU tensor): image (N, 3, H, W) float32 in [0, 1], maps as the tasks want them."""
+        """The images of ``indices`` (a CPU tensor): image (N, 3, H, W) float32 in [0, 1], maps as tasks want them."""
         where = indices.to(self.device, non_blocking=True) if self.resident else indices
         picked = {name: array[where] for name, array in self.arrays.items()}
         if not self.resident:

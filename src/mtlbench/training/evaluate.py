@@ -17,7 +17,10 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``losses`` {task: mean over images}, ``metrics`` {task: {metric: value}}, ``per_image`` {task: {statistic: (N, ...)}}."""
+    """What a network does on a set of images.
+
+    ``losses`` {task: mean over images}, ``metrics`` {task: {metric: value}}, ``per_image`` {task: {statistic: (N, ...)}}.
+    """
 
     losses: dict[str, float]
     metrics: dict[str, dict[str, float]]

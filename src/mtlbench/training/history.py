@@ -42,6 +42,7 @@ def best_epoch(rows: Sequence[Mapping[str, Any]], split: str, tasks: Sequence[st
 
     Relative, so that no task decides by its unit; the earliest of equal ones.
     """
+
     def score(row: Mapping[str, Any]) -> float:
         return math.fsum(row[f"{split}_loss_{t}"] / max(abs(rows[0][f"{split}_loss_{t}"]), 1e-12) for t in tasks)
 

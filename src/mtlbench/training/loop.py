@@ -40,7 +40,7 @@ class Data:
 
 @dataclass
 class Hooks:
-    """What the loop tells the world: ``stop()`` gives a signal's name, ``advance`` the position, ``check`` may raise."""
+    """What the loop tells the world: ``stop()`` gives a signal's name, ``advance`` the position, ``check`` raises."""
 
     stop: Callable[[], str | None] = lambda: None
     advance: Callable[[int, int, int], None] = lambda epoch, step, steps: None
@@ -174,7 +174,9 @@ class Trainer:
             if self.weighting.wants_losses_after_step:
                 self.weighting.after_step(torch.stack(self._losses_again(batch)))
 
-    def _record(self, losses: list[Tensor], weights: Tensor, raw: Mapping[str, Tensor], batch: dict[str, Tensor]) -> None:
+    def _record(
+        self, losses: list[Tensor], weights: Tensor, raw: Mapping[str, Tensor], batch: dict[str, Tensor]
+    ) -> None:
         values = torch.stack([loss.detach() for loss in losses])
         self.bad = torch.where((self.bad < 0) & ~torch.isfinite(values), self.step, self.bad)
         images = len(batch["image"])

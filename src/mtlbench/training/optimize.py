@@ -26,7 +26,8 @@ def make_optimizer(settings: Optimizer, model: nn.Module, weighting: Weighting) 
 def learning_rate(settings: Schedule, start: float, epoch: int, epochs: int) -> float:
     """The learning rate of an epoch, a pure function of its number."""
     if settings.name == "step":
-        assert settings.every is not None and settings.factor is not None
+        assert settings.every is not None
+        assert settings.factor is not None
         return start * settings.factor ** (epoch // settings.every)
     if settings.name == "cosine":
         return start * 0.5 * (1 + math.cos(math.pi * epoch / epochs))

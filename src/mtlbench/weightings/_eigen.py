@@ -11,13 +11,16 @@ _SWEEPS = 8
 
 @functools.cache
 def _rounds(size: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """Pairs (p, q) of a round-robin tournament: every round has disjoint pairs, all rounds have every pair."""
-    players = list(range(size))
+    """Pairs (p, q) of a round-robin tournament: every round has disjoint pairs, all rounds have every pair.
+
+    Both members as rows of the identity (pairs, size).
+    """
+    players, identity = list(range(size)), torch.eye(size, dtype=torch.float64, device=device)
     rounds = []
     for _ in range(size - 1):
         pairs = [sorted((players[i], players[-1 - i])) for i in range(size // 2)]
         first, second = zip(*pairs, strict=True)
-        rounds.append((torch.tensor(first, device=device), torch.tensor(second, device=device)))
+        rounds.append((identity[list(first)], identity[list(second)]))
         players = [players[0], players[-1], *players[1:-1]]
     return rounds
 
@@ -43,15 +46,11 @@ def symmetric_eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 def _rotation(work: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """The rotation that zeroes the entries (p, q) of all disjoint pairs at once."""
-    p, q, off = work[first, first], work[second, second], work[first, second]
+    left, right = first @ work, second @ work
+    p, q, off = (left * first).sum(1), (right * second).sum(1), (left * second).sum(1)
     angle = 0.5 * torch.atan2(2.0 * off, q - p)
     # The smaller of the two angles: otherwise rows are swapped and the sweeps need not converge.
     angle = torch.where(angle > torch.pi / 4, angle - torch.pi / 2, angle)
     angle = torch.where(angle < -torch.pi / 4, angle + torch.pi / 2, angle)
-    cosine, sine = angle.cos(), angle.sin()
-    rotation = torch.zeros_like(work)
-    rotation[first, first] = cosine
-    rotation[second, second] = cosine
-    rotation[first, second] = sine
-    rotation[second, first] = -sine
-    return rotation
+    cosine, sine = angle.cos()[:, None], angle.sin()[:, None]
+    return first.mT @ (cosine * first + sine * second) + second.mT @ (cosine * second - sine * first)

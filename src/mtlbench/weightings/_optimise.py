@@ -39,7 +39,8 @@ def softmax_gradient(logits: Tensor, gradient: Tensor) -> Tensor:
 def onto_simplex(vector: Tensor) -> Tensor:
     """The nearest point (T,) with non-negative entries of sum 1 (Duchi et al., ICML 2008, figure 1)."""
     ordered = vector.sort(descending=True).values
-    excess = ordered.cumsum(0) - 1.0
+    # A product with a triangle of ones instead of cumsum, which has no deterministic form on every device.
+    excess = ordered @ torch.ones(len(vector), len(vector), dtype=vector.dtype, device=vector.device).triu() - 1.0
     ranks = torch.arange(1, len(vector) + 1, dtype=vector.dtype, device=vector.device)
     last = (ordered * ranks > excess).sum() - 1
     threshold = (excess / ranks).gather(0, last.clamp_min(0).reshape(1))

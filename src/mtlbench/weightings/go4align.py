@@ -54,7 +54,7 @@ class GO4Align(Weighting):
         replaced = (members.mT @ means).squeeze(2)
         spread = (replaced - ordered).square().sum(1)
         best = replaced.index_select(0, spread.argmin().reshape(1)).squeeze(0)
-        return torch.empty_like(best).scatter(0, order, best)
+        return best.gather(0, order.argsort())
 
 
 def _partitions(count: int, groups: int) -> Tensor:

@@ -42,19 +42,17 @@ class GradVac(GradientWeighting):
     def task_weights(self, gram: Tensor, losses: Tensor) -> Tensor:
         """The sum (T,) of the turned gradients' coefficients; updates the targets."""
         coefficients = torch.eye(self.count, dtype=gram.dtype, device=gram.device)
-        rows = torch.arange(self.count, device=gram.device)
+        own = torch.eye(self.count, dtype=torch.bool, device=gram.device)
         norms = gram.diagonal().sqrt()
-        for others in random_orders(self.count, gram.device).unbind(1):
-            products = (coefficients * gram[others]).sum(1)
-            lengths = ((coefficients @ gram) * coefficients).sum(1).clamp_min(0.0).sqrt()
-            usable = (others != rows) & (lengths > 0) & (norms[others] > 0)
-            safe = torch.where(usable, lengths * norms[others], 1.0)
-            cosine = torch.where(usable, products / safe, 0.0).clamp(-1.0, 1.0)
-            target = self.targets.gather(1, others[:, None]).squeeze(1).clamp(-_LARGEST_TARGET, _LARGEST_TARGET)
+        for others in random_orders(self.count, gram.device):
+            # Every row i meets one other task; what is computed at the remaining places is not used.
+            products = coefficients @ gram
+            lengths = (products * coefficients).sum(1, keepdim=True).clamp_min(0.0).sqrt()
+            usable = others & ~own & (lengths > 0) & (norms > 0)
+            cosine = (products / torch.where(usable, lengths * norms, 1.0)).clamp(-1.0, 1.0)
+            target = self.targets.clamp(-_LARGEST_TARGET, _LARGEST_TARGET)
             wanted, actual = (1.0 - target.square()).sqrt(), (1.0 - cosine.square()).sqrt()
-            added = lengths * (target * actual - cosine * wanted) / (torch.where(usable, norms[others], 1.0) * wanted)
-            added = torch.where(usable & (cosine < target), added, 0.0)
-            coefficients = coefficients.scatter_add(1, others[:, None], added[:, None])
-            moved = torch.where(usable, (1.0 - self.beta) * target + self.beta * cosine, target)
-            self.targets.scatter_(1, others[:, None], moved[:, None])
+            added = lengths * (target * actual - cosine * wanted) / (torch.where(usable, norms, 1.0) * wanted)
+            coefficients = torch.where(usable & (cosine < target), coefficients + added, coefficients)
+            self.targets.copy_(torch.where(usable, (1.0 - self.beta) * target + self.beta * cosine, self.targets))
         return coefficients.sum(0)

@@ -13,10 +13,10 @@ from mtlbench.weightings._gradients import GradientWeighting
 class NashMTL(GradientWeighting):
     """The Nash bargaining solution: positive weights with G G^T a = 1 / a.
 
-    Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022 (arXiv 2202.01017), claim 3.1. Multiplying a loss
-    by a constant does not change the update, whose length is sqrt(T); as in the authors' code the shared gradient is
-    then cut to ``max_norm``, so with the default it always has length 1. (That code divides G G^T by its Frobenius norm
-    and undoes it in the constraints: the solution is the one stated here.)
+    Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022 (arXiv 2202.01017), claim 3.1. Multiplying a
+    loss by a constant does not change the update, whose length is sqrt(T); as in the authors' code the shared gradient
+    is then cut to ``max_norm``, so with the default it always has length 1. (That code divides G G^T by its Frobenius
+    norm and undoes it in the constraints: the solution is the one stated here.)
 
     Departures: a convex problem solved by Newton's method at every step instead of a sequence of convex programmes
     (20 at most, from the last solution), so nothing is carried over and a failure is reported; only the shared

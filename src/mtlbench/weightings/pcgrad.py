@@ -24,16 +24,21 @@ class PCGrad(GradientWeighting):
         squared = gram.diagonal()
         safe = torch.where(squared > 0, squared, torch.ones_like(squared))
         coefficients = torch.eye(self.count, dtype=gram.dtype, device=gram.device)
-        rows = torch.arange(self.count, device=gram.device)
-        for others in random_orders(self.count, gram.device).unbind(1):
+        own = torch.eye(self.count, dtype=torch.bool, device=gram.device)
+        for others in random_orders(self.count, gram.device):
             # Row i is g_i after the projections so far; its own index changes nothing.
-            products = (coefficients * gram[others]).sum(1)
-            conflict = (products < 0) & (others != rows)
-            removed = torch.where(conflict, products / safe[others], 0.0)
-            coefficients = coefficients.scatter_add(1, others[:, None], -removed[:, None])
+            products = (coefficients * (others.to(gram.dtype) @ gram)).sum(1, keepdim=True)
+            conflict = (products < 0) & others & ~own
+            coefficients = torch.where(conflict, coefficients - products / safe, coefficients)
         return coefficients.sum(0)
 
 
-def random_orders(count: int, device: torch.device) -> Tensor:
-    """One random permutation of 0..count-1 in each row (count, count), from the device's generator."""
-    return torch.rand(count, count, device=device).argsort(dim=1)
+def random_orders(count: int, device: torch.device) -> list[Tensor]:
+    """For each row a random order of 0..count-1, as one boolean matrix (count, count) for each place in the order.
+
+    Row i of matrix k marks the k-th number of row i. Draws from the device's generator; masks instead of indices,
+    because scattering has no deterministic form on every device.
+    """
+    orders = torch.rand(count, count, device=device).argsort(dim=1)
+    numbers = torch.arange(count, device=device)
+    return [order[:, None] == numbers for order in orders.unbind(1)]

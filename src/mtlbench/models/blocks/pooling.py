@@ -29,7 +29,8 @@ class MaxPool(nn.Module):
 class MaxUnpool(nn.Module):
     """Values (N, C, H, W) put back at their positions in 2x2 windows: (N, C, 2H, 2W), 0 elsewhere.
 
-    Nearest-neighbour upsampling times the arg-max mask; equal to ``F.max_unpool2d`` bit for bit.
+    Nearest-neighbour upsampling times the arg-max mask; equal to ``F.max_unpool2d`` bit for bit. The result is in
+    channels-last memory order.
     """
 
     def forward(self, values: Tensor, positions: Tensor) -> Tensor:
@@ -47,10 +48,9 @@ class _MaxPool(torch.autograd.Function):
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         a, b, c, d = _corners(x)
         top, bottom = torch.maximum(a, b), torch.maximum(c, d)
-        maxima = torch.maximum(top, bottom)
-        lower = (top != maxima).to(torch.uint8)
-        right = torch.where(lower == 0, a != maxima, c != maxima).to(torch.uint8)
-        return maxima, 2 * lower + right
+        lower = top < bottom
+        right = torch.where(lower, c < d, a < b)
+        return torch.maximum(top, bottom), lower.to(torch.uint8) * 2 + right
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:

@@ -1,0 +1,95 @@
+"""Max-pooling with positions and unpooling against PyTorch's own, exactly."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
+
+pool, unpool = MaxPool(), MaxUnpool()
+
+
+def positions_of(indices: Tensor, width: int) -> Tensor:
+    """Position 0..3 within the window, from the flat indices of ``F.max_pool2d``."""
+    return indices // width % 2 * 2 + indices % 2
+
+
+def assert_equals_pytorch(x: Tensor, values: Tensor) -> None:
+    """Both directions and their gradients, bit for bit (but for the sign of 0)."""
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    maxima, positions = pool(one)
+    expected, indices = F.max_pool2d(other, 2, 2, return_indices=True)
+    assert torch.equal(maxima, expected)
+    assert torch.equal(positions.long(), positions_of(indices, x.shape[-1]))
+    assert torch.equal(unpool(values, positions), F.max_unpool2d(values, indices, 2, 2))
+    found = torch.autograd.grad(unpool(maxima * values, positions), one, x)[0]
+    wanted = torch.autograd.grad(F.max_unpool2d(expected * values, indices, 2, 2), other, x)[0]
+    assert torch.equal(found, wanted)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 4)] * 4),
+    dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16, torch.float16]),
+    levels=st.integers(1, 5),
+    channels_last=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_equal_pytorch_s_with_many_ties(shape, dtype, levels, channels_last, seed) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    n, c, h, w = shape
+    x = torch.randint(-levels, levels, (n, c, 2 * h, 2 * w), generator=generator).to(dtype)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    assert_equals_pytorch(x, torch.randn(shape, generator=generator).to(dtype))
+
+
+def test_of_equal_values_the_first_counts() -> None:
+    maxima, positions = pool(torch.ones(1, 1, 2, 4))
+    assert maxima.tolist() == [[[[1, 1]]]]
+    assert positions.tolist() == [[[[0, 0]]]]
+
+
+def test_infinities_stay_in_their_place_and_nan_is_passed_on() -> None:
+    x = torch.tensor([[[[1.0, float("inf")], [0.0, 2.0]]]])
+    assert unpool(*pool(x)).tolist() == [[[[0.0, float("inf")], [0.0, 0.0]]]]
+    for place in range(4):
+        x = torch.zeros(4)
+        x[place] = float("nan")
+        assert pool(x.view(1, 1, 2, 2))[0].isnan().all()
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_unpooling_gives_channels_last(channels_last: bool) -> None:
+    x = torch.randn(2, 3, 4, 6)
+    maxima, positions = pool(x.contiguous(memory_format=torch.channels_last) if channels_last else x)
+    assert unpool(maxima, positions).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_positions_take_one_byte() -> None:
+    assert pool(torch.randn(1, 1, 2, 2))[1].dtype == torch.uint8
+
+
+def test_second_derivatives_and_batched_gradients() -> None:
+    x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
+    _, positions = pool(torch.randn(1, 2, 4, 4))
+
+    def squared(y: Tensor) -> Tensor:
+        return unpool(pool(y)[0] ** 2, positions)
+
+    assert torch.autograd.gradcheck(squared, (x,), check_batched_grad=True)
+    assert torch.autograd.gradgradcheck(squared, (x,))
+
+
+def test_unpooling_is_allowed_where_only_deterministic_algorithms_are() -> None:
+    x = torch.randn(1, 2, 4, 4, requires_grad=True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        unpool(*pool(x)).sum().backward()
+        with pytest.raises(RuntimeError, match="deterministic"):  # what this replaces
+            F.max_unpool2d(*F.max_pool2d(x, 2, 2, return_indices=True), 2, 2)
+    finally:
+        torch.use_deterministic_algorithms(False)
