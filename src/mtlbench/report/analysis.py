@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.metrics.ranks import mean_ranks
-from mtlbench.report.comparisons import Pair, main_column, marks, test_pairs
+from mtlbench.report.comparisons import PairTests, all_pairs, main_column, marks
 from mtlbench.report.evidence import RowEvidence, collect
 from mtlbench.report.grid import DELTA_COLUMNS, Column, Grid, Row, mean
 
@@ -31,9 +31,9 @@ class Analysis:
         return self.grid.baseline is not None and bool(self.grid.baseline.seeds)
 
     @cached_property
-    def pairs(self) -> dict[str, list[Pair]]:
+    def pairs(self) -> dict[str, PairTests]:
         """{column name: tested pairs}."""
-        return {column.name: test_pairs(self.grid, column, self.evidence) for column in self.columns}
+        return {column.name: all_pairs(self.grid, column, self.evidence) for column in self.columns}
 
     @cached_property
     def marks(self) -> dict[str, dict[str, str]]:

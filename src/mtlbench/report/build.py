@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -71,13 +72,21 @@ def _write_tables(analysis: Analysis, table: Table, out: Path) -> None:
         metrics.columns = [f"{lineage}: {name}" for lineage, name in metrics.columns]
         both = metrics.join(deltas.add_suffix(": delta_m"))
         write_csv(out / "lineages.csv", both.rename_axis("row").reset_index(), digits=8)
-    pairs = [
-        {"column": name, "first": p.first, "second": p.second, "difference": p.difference, "p": p.p_value, "p_holm": p.adjusted}
-        for name, found in analysis.pairs.items() for p in found
-    ]  # fmt: skip
-    write_csv(
-        out / "pairs.csv", pd.DataFrame(pairs, columns=["column", "first", "second", "difference", "p", "p_holm"]), 6
-    )
+    write_csv(out / "pairs.csv", pair_table(analysis), 6)
+
+
+def pair_table(analysis: Analysis, most: int = 60) -> pd.DataFrame:
+    """All tested pairs of the ``most`` best rows in Delta_m and the primary metrics."""
+    chosen = [row.slug for row in analysis.ranking[:most]]
+    records = []
+    for column in analysis.columns:
+        tests = analysis.pairs[column.name]
+        known = [tests.slugs.index(slug) for slug in chosen if slug in tests.slugs]
+        if column.metric.primary or not column.task:
+            for a, b in combinations(known, 2):
+                values = (matrix[a, b] for matrix in (tests.difference, tests.p_value, tests.adjusted))
+                records.append((column.name, tests.slugs[a], tests.slugs[b], *values))
+    return pd.DataFrame(records, columns=["column", "first", "second", "difference", "p", "p_holm"])
 
 
 def write_csv(path: Path, frame: pd.DataFrame, digits: int = 12) -> None:

@@ -2,67 +2,81 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
 from mtlbench.report.evidence import RowEvidence
 from mtlbench.report.grid import DELTA_COLUMNS, Column, Grid, Row, mean
-from mtlbench.report.statistics import LEVEL, block_ranks, difference_test, holm, interval, pooled_variance
+from mtlbench.report.statistics import LEVEL, block_ranks, difference_tests, holm, interval
 
 BEST, SECOND, AHEAD = "best", "second", "ahead"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One tested pair of rows in one column; ``difference`` is first minus second in the stored unit."""
+class PairTests:
+    """All pairs of rows tested in one column: matrices over ``slugs`` in their order.
 
-    first: str
-    second: str
-    difference: float
-    p_value: float
-    adjusted: float
+    ``difference`` is line minus column in the stored unit; ``p_value`` and ``adjusted`` (Holm, for all pairs of the
+    column) are NaN on the diagonal and where nothing can be tested.
+    """
+
+    slugs: tuple[str, ...]
+    difference: np.ndarray
+    p_value: np.ndarray
+    adjusted: np.ndarray
+
+    def adjusted_p(self, first: str, second: str) -> float:
+        """The corrected p-value of a pair; NaN when it was not tested."""
+        if first not in self.slugs or second not in self.slugs:
+            return float("nan")
+        return float(self.adjusted[self.slugs.index(first), self.slugs.index(second)])
+
+    def significant(self, first: str, second: str) -> bool:
+        """Whether the difference survives the correction for all pairs of the column."""
+        return self.adjusted_p(first, second) < 1 - LEVEL
 
     @property
-    def significant(self) -> bool:
-        """Whether the difference survives the correction for all pairs of the column."""
-        return self.adjusted < 1 - LEVEL
+    def count(self) -> tuple[int, int]:
+        """(pairs that survive, pairs that were tested)."""
+        upper = self.adjusted[np.triu_indices(len(self.slugs), 1)]
+        return int((upper < 1 - LEVEL).sum()), int((~np.isnan(upper)).sum())
 
 
-def test_pairs(grid: Grid, column: Column, evidence: Mapping[str, RowEvidence]) -> list[Pair]:
-    """All pairs of rows with numbers in a column, tested over seeds and images, corrected by Holm's procedure."""
+def all_pairs(grid: Grid, column: Column, evidence: Mapping[str, RowEvidence]) -> PairTests:
+    """All pairs of rows with numbers in a column, tested over seeds and images."""
     values = {r.slug: grid.reported[r.slug][column.name] for r in grid.rows if r.slug in evidence}
-    values = {slug: found for slug, found in values.items() if len(found) and np.isfinite(found).all()}
-    pooled = pooled_variance(list(values.values()))
-    raw = []
-    for first, second in combinations(values, 2):
-        draws = [evidence[slug].draws.get(column.name) for slug in (first, second)]
-        if draws[0] is None or draws[1] is None:
-            continue
-        variance = float(np.var(draws[0].mean(0) - draws[1].mean(0)))
-        raw.append((first, second, *difference_test(values[first], values[second], variance, pooled)))
-    adjusted = holm(np.array([p for *_, p in raw]))
-    return [Pair(*found, float(corrected)) for found, corrected in zip(raw, adjusted, strict=True)]
+    slugs = [
+        slug for slug, found in values.items()
+        if len(found) and np.isfinite(found).all() and column.name in evidence[slug].draws
+    ]  # fmt: skip
+    if len(slugs) < 2:
+        empty = np.full((len(slugs), len(slugs)), np.nan)
+        return PairTests(tuple(slugs), empty, empty, empty)
+    draws = np.stack([evidence[slug].draws[column.name].mean(0) for slug in slugs])
+    covariance = np.cov(draws, bias=True)
+    variances = np.diag(covariance)
+    shared = np.maximum(variances[:, None] + variances[None] - 2 * covariance, 0)
+    difference, p_value = difference_tests([values[slug] for slug in slugs], shared)
+    upper = np.triu_indices(len(slugs), 1)
+    adjusted = np.full_like(p_value, np.nan)
+    adjusted[upper] = holm(p_value[upper])
+    adjusted.T[upper] = adjusted[upper]
+    return PairTests(tuple(slugs), difference, p_value, adjusted)
 
 
-test_pairs.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest thinks of the name
-
-
-def marks(grid: Grid, column: Column, pairs: list[Pair]) -> dict[str, str]:
+def marks(grid: Grid, column: Column, tests: PairTests) -> dict[str, str]:
     """{row slug: BEST, SECOND or AHEAD}.
 
     BEST: the best mean, and its lead over the next survives the test. AHEAD: the best mean, but the lead does not.
-    SECOND: the second-best mean, when its lead over the third survives (or there is no third).
+    SECOND: the second-best mean, when its lead over the third survives.
     """
     sign = 1 if column.metric.higher_is_better else -1
     means = {row.slug: sign * mean(grid.reported[row.slug][column.name]) for row in grid.rows}
     order = sorted((slug for slug, value in means.items() if np.isfinite(value)), key=lambda slug: -means[slug])
-    sure = {frozenset((pair.first, pair.second)) for pair in pairs if pair.significant}
     found = {}
     if order:
-        leads = len(order) > 1 and frozenset(order[:2]) in sure
-        found[order[0]] = BEST if leads else AHEAD
-    if len(order) > 2 and frozenset(order[1:3]) in sure:
+        found[order[0]] = BEST if len(order) > 1 and tests.significant(*order[:2]) else AHEAD
+    if len(order) > 2 and tests.significant(*order[1:3]):
         found[order[1]] = SECOND
     return found
 

@@ -27,22 +27,20 @@ def _leader(analysis: Analysis) -> str:
     if len(analysis.ranking) < 2:
         return text
     first, second = analysis.ranking[:2]
-    pair = next((p for p in analysis.pairs[column.name] if {p.first, p.second} == {first.slug, second.slug}), None)
-    if pair is None or np.isnan(pair.adjusted):
+    tests = analysis.pairs[column.name]
+    p_value = tests.adjusted_p(first.slug, second.slug)
+    if np.isnan(p_value):
         return text + " Whether its lead is more than chance cannot be tested with these cells."
-    outcome = "survives" if pair.significant else "does not survive"
-    return (
-        text + f" The lead of {first.label} over {second.label} {outcome} the corrected test (p = {pair.adjusted:.2g})."
-    )
+    outcome = "survives" if tests.significant(first.slug, second.slug) else "does not survive"
+    return text + f" The lead of {first.label} over {second.label} {outcome} the corrected test (p = {p_value:.2g})."
 
 
 def _pairs(analysis: Analysis) -> str:
     column = main_column(analysis.grid)
-    pairs = [pair for pair in analysis.pairs[column.name] if not np.isnan(pair.adjusted)]
-    if not pairs:
+    sure, tested = analysis.pairs[column.name].count
+    if not tested:
         return ""
-    sure = sum(pair.significant for pair in pairs)
-    return f"{sure} of {len(pairs)} pairs of rows differ in {column.metric.display} after Holm's correction (5 %)."
+    return f"{sure} of {tested} pairs of rows differ in {column.metric.display} after Holm's correction (5 %)."
 
 
 def _seeds(analysis: Analysis) -> str:

@@ -102,8 +102,8 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
         return None
     matrix = pair_matrix(analysis, rows) * 100
     column = main_column(analysis.grid)
-    sure = {frozenset((p.first, p.second)) for p in analysis.pairs[column.name] if p.significant}
-    signs = [["•" if frozenset((a.slug, b.slug)) in sure else "" for b in rows] for a in rows]
+    tests = analysis.pairs[column.name]
+    signs = [["•" if tests.significant(a.slug, b.slug) else "" for b in rows] for a in rows]
     labels = [
         ["" if np.isnan(value) else f"{value:.0f}{sign}" for value, sign in zip(line, line_signs, strict=True)]
         for line, line_signs in zip(matrix.to_numpy(), signs, strict=True)

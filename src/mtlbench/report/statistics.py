@@ -1,7 +1,6 @@
 """Statistics on plain arrays: bootstrap weights, intervals, tests, corrections, critical differences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -34,40 +33,31 @@ def interval(draws: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     return float(low), float(high)
 
 
-@dataclass(frozen=True)
-class SeedVariance:
-    """Variance between seeds of one column, pooled over all rows: with 3 seeds a row's own is hardly known."""
+def difference_tests(groups: Sequence[np.ndarray], image_variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(differences of means, two-sided p-values) of all pairs of methods over seeds and test images: (m, m) each.
 
-    value: float
-    freedom: int
-
-
-def pooled_variance(groups: Sequence[np.ndarray]) -> SeedVariance:
-    """Pooled within-group variance and its degrees of freedom; (NaN, 0) when no group has two values."""
-    freedom = sum(len(values) - 1 for values in groups if len(values))
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups if len(values))
-    return SeedVariance(squares / freedom if freedom else float("nan"), freedom)
-
-
-def difference_test(
-    first: np.ndarray, second: np.ndarray, image_variance: float, pooled: SeedVariance
-) -> tuple[float, float]:
-    """(difference of means, two-sided p-value) of two methods over seeds and test images.
-
-    ``first`` and ``second`` hold one value per seed; ``image_variance`` is the variance of the difference of their
-    means over resampled test images, the same images for both. The variance between seeds is the pooled one, or the
-    pair's own where that is larger, so that an unstable method is not called different by its neighbours' stability;
-    both sources add up. The p-value is NaN when no method of the column has two seeds.
+    ``groups`` hold one value per seed of each method; ``image_variance`` (m, m) is the variance of the difference of
+    two means over resampled test images, the same images for both. The variance between seeds is pooled over all
+    methods, because three seeds hardly tell one method's own; where a pair's own is larger it is taken instead, so
+    that an unstable method is not called different by its neighbours' stability. Both sources add up. The p-values
+    are NaN on the diagonal, and everywhere when no method has two seeds.
     """
-    difference = float(np.mean(first) - np.mean(second))
-    if not pooled.freedom:
-        return difference, float("nan")
-    own = pooled_variance([first, second])
-    seeds = max(pooled.value, own.value) if own.freedom else pooled.value
-    total = seeds * (1 / len(first) + 1 / len(second)) + image_variance
-    if total == 0:
-        return difference, 1.0 if difference == 0 else 0.0
-    return difference, float(2 * stats.t.sf(abs(difference) / np.sqrt(total), pooled.freedom))
+    counts = np.array([len(values) for values in groups])
+    means = np.array([values.mean() for values in groups])
+    squares = np.array([((values - values.mean()) ** 2).sum() for values in groups])
+    difference = means[:, None] - means[None]
+    freedom = int((counts - 1).sum())
+    if not freedom:
+        return difference, np.full_like(difference, np.nan)
+    own_freedom = counts[:, None] + counts[None] - 2
+    own = np.divide(squares[:, None] + squares[None], own_freedom, out=np.zeros_like(difference), where=own_freedom > 0)
+    seeds = np.maximum(own, squares.sum() / freedom) * (1 / counts[:, None] + 1 / counts[None])
+    error = np.sqrt(seeds + image_variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p_value = 2 * stats.t.sf(np.abs(difference) / error, freedom)
+    p_value = np.where(error > 0, p_value, (difference == 0).astype(float))
+    np.fill_diagonal(p_value, np.nan)
+    return difference, p_value
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

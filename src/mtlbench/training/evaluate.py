@@ -19,7 +19,8 @@ BATCH = 8
 class Evaluation:
     """What a network does on a set of images.
 
-    ``losses`` {task: mean over images}, ``metrics`` {task: {metric: value}}, ``per_image`` {task: {statistic: (N, ...)}}.
+    ``losses`` {task: mean over images}, ``metrics`` {task: {metric: value}}, ``per_image`` {task: {statistic:
+    (N, ...)}}.
     """
 
     losses: dict[str, float]

@@ -1,5 +1,7 @@
 """The attention module of the Multi-Task Attention Network."""
 
+from typing import ClassVar
+
 from torch import nn
 
 
@@ -8,6 +10,8 @@ class AttentionMask(nn.Sequential):
 
     Liu et al., CVPR 2019 (arXiv 1803.10704), section 3.2, eq. 1-3: (N, inputs, H, W) -> (N, outputs, H, W).
     """
+
+    diagram: ClassVar[str] = "mask"
 
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__(

@@ -1,6 +1,7 @@
 """The cross-stitch unit: T feature maps become T mixtures of them."""
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ class CrossStitch(nn.Module):
     weights of a target task are one parameter (T, channels), a row for each source in the order of
     ``tasks``, so that a row of weights that only one loss reaches counts as that task's own.
     """
+
+    diagram: ClassVar[str] = "mix"
 
     def __init__(self, tasks: Iterable[str], channels: int) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ by matrix products, so that gradients are deterministic on CUDA.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ CHANNELS = 256
 
 class DeepLabHead(nn.Module):
     """Features (N, inputs, h, w) -> raw map (N, outputs, H, W) of size (H, W)."""
+
+    diagram: ClassVar[str] = "head"
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         super().__init__()

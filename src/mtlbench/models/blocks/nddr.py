@@ -1,6 +1,7 @@
 """The NDDR layer: T feature maps become T projections of all of them."""
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ class NDDR(nn.Module):
     the diagonal initialisation: 0.9 for the own features, 0.1 for the others; BatchNorm momentum 0.05.
     The weights of a target task are one parameter (C, T, C): outputs, sources in the order of ``tasks``, inputs.
     """
+
+    diagram: ClassVar[str] = "mix"
 
     def __init__(self, tasks: Iterable[str], channels: int) -> None:
         super().__init__()

@@ -10,6 +10,8 @@ its position 0..3 (row by row) in one byte, and both directions are elementwise 
 The two are adjoint: each one is the other's backward pass (and pooling itself is ``pick`` at the maxima).
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -22,6 +24,8 @@ class MaxPool(nn.Module):
     must be even.
     """
 
+    diagram: ClassVar[str] = "pool"
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return _MaxPool.apply(x)
 
@@ -32,6 +36,8 @@ class MaxUnpool(nn.Module):
     Nearest-neighbour upsampling times the arg-max mask; equal to ``F.max_unpool2d`` bit for bit. The result is in
     channels-last memory order.
     """
+
+    diagram: ClassVar[str] = "unpool"
 
     def forward(self, values: Tensor, positions: Tensor) -> Tensor:
         return _Spread.apply(values, positions)

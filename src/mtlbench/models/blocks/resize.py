@@ -4,6 +4,8 @@ The values are those of ``F.interpolate(..., mode="bilinear", align_corners=True
 deterministic or, in deterministic mode, slow; here the adjoint operation is written out instead.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -11,6 +13,8 @@ from torch.autograd.function import FunctionCtx
 
 class BilinearTwice(nn.Module):
     """Features twice as large: (N, C, H, W) -> (N, C, 2H, 2W)."""
+
+    diagram: ClassVar[str] = "upsample"
 
     def forward(self, x: Tensor) -> Tensor:
         return _Twice.apply(x)

@@ -2,13 +2,14 @@
 
 import pickle
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from mtlbench.errors import ParamsError
 
@@ -30,6 +31,15 @@ class Normalize(nn.Module):
         return (image - self.mean) / self.deviation
 
 
+class Stem(nn.Sequential):
+    """The layers before layer1: (N, 3, H, W) with values in [0, 1] -> (N, 64, H/4, W/4)."""
+
+    diagram: ClassVar[str] = "stem"
+
+    def __init__(self, network: ResNet) -> None:
+        super().__init__(Normalize(), network.conv1, network.bn1, network.relu, network.maxpool)
+
+
 class ResNetBackbone(nn.Module):
     """An image (N, 3, H, W) with values in [0, 1] -> features (N, channels[3], H/8, W/8).
 
@@ -44,7 +54,7 @@ class ResNetBackbone(nn.Module):
         network.fc = nn.Identity()
         if weights != "none":
             network.load_state_dict(pretrained(depth, weights, network.state_dict()))
-        self.stem = nn.Sequential(Normalize(), network.conv1, network.bn1, network.relu, network.maxpool)
+        self.stem = Stem(network)
         layers = [network.layer1, network.layer2, network.layer3, network.layer4]
         for layer, dilation in zip(layers, DILATIONS, strict=True):
             if dilation > 1:

@@ -8,6 +8,7 @@ remembered positions between them.
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -38,6 +39,8 @@ def initialise(module: nn.Module, draw: Callable[[Tensor], Tensor] = nn.init.xav
 class ConvUnit(nn.Sequential):
     """``convolutions`` times conv3x3 -> BatchNorm -> ReLU: (N, inputs, H, W) -> (N, outputs, H, W)."""
 
+    diagram: ClassVar[str] = "conv"
+
     def __init__(self, inputs: int, outputs: int, convolutions: int = 1) -> None:
         layers: list[nn.Module] = []
         for number in range(convolutions):
@@ -51,6 +54,8 @@ class ConvUnit(nn.Sequential):
 
 class Head(nn.Sequential):
     """conv3x3 and conv1x1 with nothing between them: (N, inputs, H, W) -> (N, outputs, H, W)."""
+
+    diagram: ClassVar[str] = "head"
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(nn.Conv2d(inputs, inputs, 3, padding=1), nn.Conv2d(inputs, outputs, 1))
