@@ -1,5 +1,6 @@
 """NYU Depth V2: files in the official layout, good and bad, and the real images where they are at hand."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,17 +29,21 @@ def fields() -> dict[str, np.ndarray]:
     return rooms_as_nyuv2(4)
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, fields: dict[str, np.ndarray]) -> Path:
+    folder, names = tmp_path_factory.mktemp("template"), [row["name"] for row in nyu.class_table()]
+    write(folder, fields, [1, 3, 4], [2], ["den_0002", "hall_0001", "den_0002", "bath_0001"], names.__getitem__)
+    return folder
+
+
 @pytest.fixture
-def raw(tmp_path: Path, fields: dict[str, np.ndarray]) -> Path:
-    names = [row["name"] for row in nyu.class_table()]
-    write(
-        tmp_path / "raw", fields, [1, 3, 4], [2], ["den_0002", "hall_0001", "den_0002", "bath_0001"], names.__getitem__
-    )
-    return tmp_path / "raw"
+def raw(tmp_path: Path, template: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "raw"))
 
 
 def change(raw: Path, **arrays: np.ndarray | None) -> None:
     """Replace (or with None remove) datasets of the HDF5 file, as stored."""
+    nyu.open_labeled.cache_clear()  # an open file cannot be written
     with h5py.File(raw / nyu.LABELED, "r+") as file:
         for name, array in arrays.items():
             del file[name]
@@ -56,8 +61,12 @@ def test_the_table_maps_894_labels_to_40_and_13_classes() -> None:
     assert lookup13[1:].min() == 0
     assert lookup13.max() == 12
     # The published list of the 13 classes of the 40 (protocols.md), an independent source.
-    published = [12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5, 7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7,
-                 7, 7, 7, 7, 7, 6, 7]  # fmt: skip
+    # fmt: off
+    published = [
+        12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5,
+        7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7, 7, 7, 6, 7,
+    ]
+    # fmt: on
     assert [published[c] - 1 for c in lookup40[1:]] == lookup13[1:].tolist()
 
 
@@ -110,6 +119,7 @@ def test_scenes_become_groups(raw: Path) -> None:
     assert first == second != third
 
 
+@pytest.mark.slow
 def test_prepared_in_two_processes(raw: Path, tmp_path: Path) -> None:
     data = small(note="rebuilt data")
     prepare("nyuv2", data, raw, tmp_path / "out", {"a": 1}, jobs=2, progress=lambda done, total: None)

@@ -5,14 +5,18 @@ size depends on the row and the seed, so all files agree with one another as rea
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from mtlbench.keys import write_manifest
+from mtlbench.report.analysis import Analysis, analyse
+from mtlbench.report.grid import load_grid
 from mtlbench.report.inputs import CellInput, ReportInput
 from mtlbench.tasks._base import Task, make_tasks, totals
 
@@ -53,7 +57,7 @@ def scenes(count: int, size: tuple[int, int], seed: int = 5) -> dict[str, torch.
             label[i][box] = random.choice([0, 1, 2, 3, 5])
             depth[i, 0][box] = random.uniform(1, far)
             normal[i][(slice(None), *box)] = np.array([np.sin(tilt), 0, -np.cos(tilt)])[:, None, None]
-        shade = 60 + 22 * label[i] + 8 * np.sin(columns / 5)
+        shade = 60 + 22.0 * label[i] + 8 * np.sin(columns / 5)
         image[i] = np.clip(
             np.stack([shade, shade * 0.9, 200 - shade]) + random.normal(0, 6, (3, height, width)), 0, 255
         )
@@ -61,7 +65,11 @@ def scenes(count: int, size: tuple[int, int], seed: int = 5) -> dict[str, torch.
         label[i][hidden] = -1
         depth[i, 0][hidden] = 0
         normal[i][:, hidden] = 0
-    half = {"depth": torch.from_numpy(depth).half(), "normals": torch.from_numpy(normal).half()}
+    half = {
+        "depth": torch.from_numpy(depth).half(),
+        "inverse_depth": torch.from_numpy(depth / 10).half(),
+        "normals": torch.from_numpy(normal).half(),
+    }
     return {"image": torch.from_numpy(image), "segmentation": torch.from_numpy(label), **half}
 
 
@@ -122,7 +130,8 @@ def history(
 
 
 def write_cell(
-    folder: Path, names: Sequence[str], weighting: str, seed: int, errors: dict[str, float], data: dict[str, torch.Tensor],
+    folder: Path, names: Sequence[str], weighting: str, seed: int, errors: dict[str, float],
+    data: dict[str, torch.Tensor],
     descriptions: dict[str, dict[str, Any]], spec: dict[str, Any], epochs: int = EPOCHS, size_factor: float = 1.0,
 ) -> str:  # fmt: skip
     """Write all files of one finished cell; returns its key."""
@@ -140,6 +149,9 @@ def write_cell(
             arrays[f"{name}/{statistic}"] = values.astype(small)
         samples[f"target_{name}"] = data[name][:3].numpy()
         samples[f"prediction_{name}"] = task.decode(prediction[:3]).numpy()
+    if "segnet_mtan" in spec["path"]:
+        masks = np.random.default_rng(seed).random((3, 6, 8)).astype(np.float16)
+        samples.update({f"attention_{name}/level_{level}": masks for name in tasks for level in (1, 2)})
     rows = history(tasks, final, weighting, seed, epochs)
     lines = [",".join(rows[0]), *(",".join(repr(float(value)) for value in row.values()) for row in rows)]
     (folder / "history.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -153,7 +165,8 @@ def write_cell(
     np.savez_compressed(folder / "samples.npz", **samples)
     outputs = {path.name: path for path in sorted(folder.iterdir())}
     facts = {
-        "status": "complete", "data": {"train/image.npy": "ab" * 32}, "parameters": int(25e6 * size_factor), "flops": 1e10 * size_factor,
+        "status": "complete", "data": {"train/image.npy": "ab" * 32}, "parameters": int(25e6 * size_factor),
+        "flops": 1e10 * size_factor,
         "device": "CPU (2 threads)", "seconds_total": 840.0, "seconds_per_epoch": 70.0 * size_factor,
         "inference_seconds_per_image": 0.081 * size_factor, "peak_memory_bytes": 3 * 2**30,
         "versions": {"torch": "2.11.0", "python": "3.11.7"}, "commit": "0123456789abcdef", "source": "feedbeef",
@@ -185,13 +198,45 @@ def make_report(
             )
             cells.append(CellInput(path, model, weighting, seed, names, root / path, key, None, model))
     constant = {"segmentation": {"miou": 0.06, "pixel_accuracy": 0.35}, "depth": {"abs_error": 1.2, "rel_error": 0.55},
-                "normals": {"angle_mean": 48.0, "angle_median": 45.0, "within_11_25": 0.1, "within_22_5": 0.2, "within_30": 0.3}}  # fmt: skip
+                "normals": {"angle_mean": 48.0, "angle_median": 45.0,
+                            "within_11_25": 0.1, "within_22_5": 0.2, "within_30": 0.3}}  # fmt: skip
     fields: dict[str, Any] = {
         "name": "test", "title": "Made-up rooms", "dataset": "rooms", "size": size, "note": "",
         "protocol": {"name": "paper", "last_epochs": 10, "share": None},
         "training": {"epochs": epochs, "batch_size": 2, "precision": "float32", "augmentation": None,
-                     "optimizer": {"name": "adam", "learning_rate": 1e-4}, "schedule": {"name": "step", "every": 100, "factor": 0.5}},
+                     "optimizer": {"name": "adam", "learning_rate": 1e-4},
+                     "schedule": {"name": "step", "every": 100, "factor": 0.5}},
         "tasks": descriptions, "cells": tuple(cells), "baseline": "segnet_single", "constant": constant,
         "command": "snakemake --profile workflow/profiles/local test",
     }  # fmt: skip
     return ReportInput(**{**fields, **changes})
+
+
+@pytest.fixture(scope="session")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ReportInput]:
+    """``make_report`` in a folder of its own."""
+    return lambda **options: make_report(tmp_path_factory.mktemp("cells"), **options)
+
+
+@pytest.fixture(scope="session")
+def report(make: Callable[..., ReportInput]) -> ReportInput:
+    """Two models, two weightings, two seeds and the single-task baseline. Tests must not change its files."""
+    return make()
+
+
+@pytest.fixture(scope="session")
+def analysis(report: ReportInput) -> Analysis:
+    """What is computed from it."""
+    return analyse(load_grid(report))
+
+
+@pytest.fixture(scope="session")
+def built(make: Callable[..., ReportInput], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole report of one model, with a hole."""
+    from mtlbench.report.build import build_report
+
+    report = make(models=("segnet_mtan",))
+    cells = [*report.cells[:-1], replace(report.cells[-1], folder=None, hole="DivergedError: NaN in <depth> & co")]
+    out = tmp_path_factory.mktemp("built")
+    build_report(replace(report, cells=tuple(cells), title="Rooms <b>& more</b>"), out)
+    return out

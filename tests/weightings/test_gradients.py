@@ -42,7 +42,7 @@ def test_a_parameter_without_gradient_counts_as_zero(layer):
 
 @pytest.mark.parametrize("piece", [1, 1 << 24])
 def test_gram_matrix_in_pieces(piece, layer, monkeypatch):
-    monkeypatch.setattr(_gradients, "_PIECE", piece)
+    monkeypatch.setitem(_gradients._PIECE, "cpu", piece)
     rows = GradientRows(list(layer.parameters()), 3)
     assert rows.matrix.shape[1] == 2 * 4096  # 5194 numbers, padded
     rows.matrix[:, :5194] = torch.randn(3, 5194) * 1e15

@@ -63,11 +63,13 @@ class Split:
     """The images of one split and how to make one of them.
 
     ``load(i)`` returns {array name: array of one image} in the prepared types and must be safe to call from
-    several processes (it is pickled), so that a split can be prepared in parallel.
+    several processes (it is pickled), so that a split can be prepared in parallel. It raises DataError for an image
+    that cannot be used; what it mended is told under the extra key "remarks": {remark: number of pixels}, and ends
+    up in the manifest.
     """
 
     count: int
-    load: Callable[[int], Mapping[str, np.ndarray]]
+    load: Callable[[int], Mapping[str, Any]]
     groups: np.ndarray | None = None
 
 

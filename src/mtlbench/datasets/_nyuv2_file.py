@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import scipy.io
+from scipy.io.matlab import MatReadError
 
 from mtlbench.errors import DataError
 
@@ -103,7 +104,7 @@ def read_splits(path: Path, images: int) -> dict[str, np.ndarray]:
     """{"train", "test"}: image numbers from 0, in the file's order."""
     try:
         content = scipy.io.loadmat(path)
-    except (ValueError, TypeError, OSError, NotImplementedError) as error:
+    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
         raise DataError(f"{path}: expected a MATLAB v5 file, found {_what(path)} ({error})") from error
     missing = [name for name in ("trainNdxs", "testNdxs") if name not in content]
     if missing:

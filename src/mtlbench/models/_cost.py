@@ -1,12 +1,24 @@
 """What a model costs: parameters, and multiplications and additions of one forward pass."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtlbench.models._base import Model, meta_twin
+from mtlbench.registry import entry
 
 #: The operations that count: convolutions and linear layers.
 COUNTED = ("convolution", "_convolution", "addmm")
+
+
+def blueprint(name: str, tasks: Mapping[str, int], options: Mapping[str, Any]) -> Model:
+    """The model of that name on the meta device: shapes without data, and no pretrained weights are fetched."""
+    found = entry("models", name)
+    unread = {"weights": "none"} if "weights" in found.options.model_fields else {}
+    with torch.device("meta"):
+        return found.load()(tasks, **{**options, **unread})
 
 
 def parameter_count(model: Model) -> int:

@@ -114,7 +114,8 @@ class _Recorder(TorchFunctionMode):
         """A new node that reads the tensors in ``inputs`` and makes those in ``outputs``."""
         first = _tensors(outputs)[0]
         node = Node(kind, name, self._sources(inputs), shape=tuple(first.shape[1:]), **more)
-        node.positions = {self._producer[id(t)] for t in _tensors(inputs) if t.dtype == torch.uint8}
+        values = [t for t in _tensors(inputs) if t.dtype != torch.uint8]
+        node.positions = set(node.inputs) - set(self._sources(values))
         self.nodes.append(node)
         self._remember(outputs, len(self.nodes) - 1)
 

@@ -7,8 +7,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
-from mtlbench.models.blocks.cross_stitch import mixture
 from mtlbench.models.blocks.deeplab import heads
+from mtlbench.models.blocks.mixture import Blend
 from mtlbench.models.blocks.resnet import STEM_CHANNELS, ResNetBackbone
 
 
@@ -45,6 +45,7 @@ class ResNetMMoE(Model):
         self.experts = nn.ModuleList(nn.Sequential(*one.layers[first_expert_layer - 1 :]) for one in backbones)
         read = channels[first_expert_layer - 2] if first_expert_layer > 1 else STEM_CHANNELS
         self.gates = nn.ModuleDict({task: nn.Linear(read, experts) for task in self.tasks})
+        self.blend = Blend()
         self.heads = heads(channels[-1], self.tasks, dropout)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -53,8 +54,5 @@ class ResNetMMoE(Model):
             x = layer(x)
         features = [expert(x) for expert in self.experts]
         mean = x.mean((2, 3))
-        outputs = {}
-        for task, head in self.heads.items():
-            shares = self.gates[task](mean).softmax(1).T[..., None]  # (experts, N, 1)
-            outputs[task] = head(mixture(shares, features), image.shape[-2:])
-        return outputs
+        blended = {task: self.blend(gate(mean), features) for task, gate in self.gates.items()}
+        return {task: head(blended[task], image.shape[-2:]) for task, head in self.heads.items()}

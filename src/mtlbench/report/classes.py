@@ -78,7 +78,8 @@ def confusions(analysis: Analysis, folder: Path) -> Picture | None:
         for axes, row in zip(panels, rows, strict=True):
             matrix = confusion(analysis, row).astype(float)
             shares = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-            sns.heatmap(shares, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True, linewidths=0.3, linecolor="#F2F3F5",
+            sns.heatmap(shares, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True,
+                        linewidths=0.3, linecolor="#F2F3F5",
                         xticklabels=names, yticklabels=names if row is rows[0] else False, cbar=row is rows[-1],
                         cbar_kws={"label": "share of the true class [%]", "shrink": 0.7})  # fmt: skip
             axes.set_title(row.label)

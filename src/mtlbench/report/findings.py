@@ -12,8 +12,8 @@ from mtlbench.report.text import DASH, cell_text, number, task_title
 
 def findings(analysis: Analysis) -> list[str]:
     """The sentences of the report's first box, most important first."""
-    return [text for text in (_leader(analysis), _pairs(analysis), _seeds(analysis), _constant(analysis), _holes(analysis))
-            if text]  # fmt: skip
+    found = [_leader(analysis), _pairs(analysis), _seeds(analysis), _constant(analysis), _holes(analysis)]
+    return [text for text in found if text]
 
 
 def _leader(analysis: Analysis) -> str:

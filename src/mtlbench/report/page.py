@@ -89,8 +89,10 @@ def cost_rows(analysis: Analysis) -> list[dict[str, str]]:
         found.append({
             "Model": row.model, "Weighting": row.weighting or SINGLE, "Parameters": text.count(known.parameters),
             "#P": text.number(analysis.parameter_ratio[row.slug], 2), "FLOPs / image": text.count(known.flops),
-            "Training / epoch": text.seconds(known.seconds_per_epoch), "Inference / image": text.seconds(known.inference_seconds),
-            "Peak memory": text.count(known.memory_bytes, "B"), "Device time, all seeds": text.seconds(known.device_seconds),
+            "Training / epoch": text.seconds(known.seconds_per_epoch),
+            "Inference / image": text.seconds(known.inference_seconds),
+            "Peak memory": text.count(known.memory_bytes, "B"),
+            "Device time, all seeds": text.seconds(known.device_seconds),
             "Device": ", ".join(known.devices) or text.DASH,
         })  # fmt: skip
     return found
@@ -119,7 +121,8 @@ def moved_ranks(analysis: Analysis, deltas: pd.DataFrame) -> list[dict[str, str]
     tau, swapped = stability.agreement(deltas)["corrected"], stability.swaps(deltas)["corrected"]
     return [
         {
-            "Lineage": lineage.name, "What it does": lineage.says, "τ with corrected": text.number(tau[lineage.name], 2),
+            "Lineage": lineage.name, "What it does": lineage.says,
+            "τ with corrected": text.number(tau[lineage.name], 2),
             "Pairs swapped": str(int(swapped[lineage.name])),
             "Largest move": f"{(ranks[lineage.name] - ranks['corrected']).abs().max():.0f} places",
         }

@@ -145,8 +145,8 @@ def compared_models(analysis: Analysis, folder: Path) -> list[Picture]:
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             figure = _comparison(name, task, group)
             caption = (
-                f"{task_title(name)}: the same test images for all models (best weighting of each), prediction above and "
-                f"error below; {_range_text(task)}."
+                f"{task_title(name)}: the same test images for all models (best weighting of each), prediction above "
+                f"and error below; {_range_text(task)}."
             )
             pictures.append(save(figure, folder, f"compare_{name}{suffix}", caption, vector=False))
     return pictures
@@ -182,8 +182,8 @@ def attention(row: Row, grid: Grid, folder: Path) -> Picture | None:
     titles = ["Input", *(task_title(name) for name in grid.tasks)]
     figure = mosaic(lines, titles, [level.replace("_", " ") for level in levels])
     caption = (
-        f"{row.label}: attention masks on test image {samples['indices'][0]}, mean over the channels of a level, from 0 "
-        "(dark blue) to 1 (yellow)."
+        f"{row.label}: attention masks on test image {samples['indices'][0]}, mean over the channels of a level, "
+        "from 0 (dark blue) to 1 (yellow)."
     )
     return save(figure, folder, f"attention_{row.slug}", caption, vector=False)
 

@@ -31,8 +31,8 @@ _COLUMNS = {"nyuv2": _NYUV2, "cityscapes7": _CITYSCAPES}
 #: What each source did, by the beginning of its name in the table.
 PROTOCOLS = {
     "NTKMTL": (
-        "200 epochs, Adam 1e-4 halved once, augmented; tested after every epoch, mean of the last 10; depth and normals "
-        "are means of per-batch values, the median a mean of per-batch medians; Δm flat (printed as lower is better)"
+        "200 epochs, Adam 1e-4 halved once, augmented; tested after every epoch, mean of the last 10; depth and "
+        "normals are means of per-batch values, the median a mean of medians; Δm flat (printed as lower is better)"
     ),
     "LibMTL repository, examples/nyu/results/segnet": "SegNet, augmented; best epoch on the test set; true median",
     "LibMTL repository, examples/nyu/results/resnet": (

@@ -71,8 +71,8 @@ def _forest_caption(analysis: Analysis, column: Column, shown: int) -> str:
     which = f"The best {shown} of {total} rows" if shown < total else "All rows"
     outer = "thin: over test images and seeds" if analysis.seeds > 1 else "one seed: nothing is known about other seeds"
     return (
-        f"{which} by {column.metric.display or column.name}: mean over seeds (dot), single seeds (rings), 95 % bootstrap "
-        f"intervals (thick: over test images alone; {outer})."
+        f"{which} by {column.metric.display or column.name}: mean over seeds (dot), single seeds (rings), 95 % "
+        f"bootstrap intervals (thick: over test images alone; {outer})."
     )
 
 
@@ -112,17 +112,18 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
         side = 0.36 * len(rows)
         figure = new_figure(side + 3.4, side + 2.2)
         axes = figure.subplots()
+        bar = {"label": "A beats B [%]", "shrink": 0.6, "ticks": [0, 25, 50, 75, 100], "boundaries": range(101)}
         sns.heatmap(
-            matrix, ax=axes, cmap="RdBu", vmin=-25, vmax=125, annot=np.array(labels), fmt="", square=True, linewidths=0.6,
-            linecolor="white", annot_kws={"fontsize": 7}, cbar_kws={"label": "A beats B [%]", "shrink": 0.6, "ticks": [0, 25, 50, 75, 100], "boundaries": range(101)},
+            matrix, ax=axes, cmap="RdBu", vmin=-25, vmax=125, annot=np.array(labels), fmt="", square=True,
+            linewidths=0.6, linecolor="white", annot_kws={"fontsize": 7}, cbar_kws=bar,
         )  # fmt: skip
         axes.set_xlabel("B")
         axes.set_ylabel("A")
         axes.tick_params(length=0)
         caption = (
-            f"Probability in percent that A (line) beats B (column) by {column.metric.display}, from joint bootstrap draws "
-            "of test images and seeds, best rows first. A dot marks pairs whose difference survives the paired test with "
-            "Holm's correction for all pairs of rows."
+            f"Probability in percent that A (line) beats B (column) by {column.metric.display}, from joint bootstrap "
+            "draws of test images and seeds, best rows first. A dot marks pairs whose difference survives the paired "
+            "test with Holm's correction for all pairs of rows."
         )
         return save(figure, folder, "pairs", caption)
 
@@ -144,9 +145,9 @@ def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
                 f"{task_title(name)}  (Friedman p {'< 0.001' if p < 1e-3 else f'= {p:.3f}'}, {len(table)} images)"
             )
         caption = (
-            "Critical-difference diagrams (Demšar 2006): mean rank of the best rows over the test images by the primary metric "
-            "of the single image (mean over seeds); 1 is best. Rows joined by a bar do not differ by more than the "
-            "critical difference CD (Nemenyi, 5 %). Images of one scene are not independent, so CD is optimistic, and "
+            "Critical-difference diagrams (Demšar 2006): mean rank of the best rows over the test images by the "
+            "primary metric of the single image (mean over seeds); 1 is best. Rows joined by a bar do not differ by more "
+            "than the critical difference CD (Nemenyi, 5 %). Images of one scene are not independent, so CD is optimistic, and "
             "it says nothing about other seeds."
         )
         return save(figure, folder, "critical_difference", caption)

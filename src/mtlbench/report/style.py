@@ -83,17 +83,10 @@ class Picture:
 
 def save(figure: Figure, folder: Path, name: str, caption: str, vector: bool = True) -> Picture:
     """Write figures/<name>.svg and .png; only the PNG when ``vector`` is false (photographs)."""
-    kinds = ("svg", "png") if vector else ("png",)
-    FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once: the same in both files, and half the time
-    for kind in kinds:
-        buffer = io.BytesIO()
-        figure.savefig(
-            buffer, format=kind, metadata={"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-        )
+    for kind in ("svg", "png") if vector else ("png",):
+        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
         with atomic_writer(folder / "figures" / f"{name}.{kind}") as file:
-            file.write(buffer.getvalue())
+            figure.savefig(file, format=kind, metadata=metadata)
     width, height = (round(side * PIXELS_PER_INCH) for side in figure.get_size_inches())
     return Picture(name, caption, tuple(f"figures/{name}.{kind}" for kind in kinds), width, height)
 

@@ -132,7 +132,8 @@ def csv_records(table: Table) -> list[dict[str, object]]:
 
 
 _TEX = {
-    "\N{NO-BREAK SPACE}": "~", "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "\N{NO-BREAK SPACE}": "~",
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "–": "--", "↑": r"$\uparrow$",
     "↓": r"$\downarrow$", "Δ": r"$\Delta$", "°": r"$^\circ$", "<": "$<$", ">": "$>$", "·": r"$\cdot$", "×": r"$\times$",
 }  # fmt: skip

@@ -50,8 +50,8 @@ def cost_quality(analysis: Analysis, folder: Path) -> Picture | None:
         handles += [_marker(colour, "o", model) for model, colour in list(palette.items())[: len(COLOURS)]]
         figure.legend(handles=handles, loc="outside upper left", ncols=min(5, len(handles)), handletextpad=0.2)
         caption = (
-            f"Cost against {column.metric.display}, one point per row. The line joins the rows that no other row beats in "
-            "both (Pareto front). Single-task rows cost what their networks cost together. Logarithmic cost axes."
+            f"Cost against {column.metric.display}, one point per row. The line joins the rows that no other row beats "
+            "in both (Pareto front). Single-task rows cost what their networks cost together. Logarithmic cost axes."
         )
         return save(figure, folder, "cost_quality", caption)
 

@@ -33,6 +33,8 @@ class Weighting(nn.Module):
     wants_losses_after_step: ClassVar[bool] = False
     #: True when the loop must provide ``held_out`` (see :meth:`prepare_step`).
     wants_held_out: ClassVar[bool] = False
+    #: With ``wants_held_out``: the share of the training images that is held out, unless the protocol holds some out.
+    held_out_share: float
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__()

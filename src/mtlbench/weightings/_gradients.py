@@ -5,7 +5,7 @@ parameters keep the gradient of their own task, unweighted. A method then turns 
 itself into the gradient of the shared parameters. Nothing here waits for the device.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,8 +16,9 @@ from mtlbench.weightings._base import Weighting, detached
 
 # The matrix's width is a multiple of this, so that the Gram matrix is a sum over equal blocks.
 _BLOCK = 4096
-# Gradients are turned into float64 in pieces of at most this many numbers.
-_PIECE = 1 << 24
+# Work on the whole matrix runs over pieces of about this many numbers: on a CPU they stay in its cache, on a GPU they
+# bound the memory of float64 copies.
+_PIECE = {"cpu": 1 << 18, "other": 1 << 25}
 
 
 class GradientRows:
@@ -68,17 +69,23 @@ class GradientRows:
         matrix = self.matrix if other is None else other
         return torch.mv(matrix.t(), weights.to(matrix.dtype), out=self.combined)
 
+    def pieces(self) -> Iterator[slice]:
+        """Ranges of columns that together are all of G, each a multiple of the block."""
+        count, width = self.matrix.shape
+        numbers = _PIECE["cpu" if self.matrix.device.type == "cpu" else "other"]
+        step = max(1, numbers // (count * _BLOCK)) * _BLOCK
+        return (slice(start, min(start + step, width)) for start in range(0, width, step))
+
     def gram(self, other: Tensor | None = None) -> Tensor:
         """G G^T (T, T) in float64, or the same of ``other`` (T, P).
 
         The sum runs over blocks of columns: a tall, thin product would occupy one processor of a GPU.
         """
         matrix = self.matrix if other is None else other
-        count, width = matrix.shape
+        count = len(matrix)
         total = torch.zeros(count, count, dtype=torch.float64, device=matrix.device)
-        step = max(1, _PIECE // (count * _BLOCK)) * _BLOCK
-        for start in range(0, width, step):
-            blocks = matrix[:, start : start + step].double().unflatten(1, (-1, _BLOCK)).transpose(0, 1)
+        for piece in self.pieces():
+            blocks = matrix[:, piece].double().unflatten(1, (-1, _BLOCK)).transpose(0, 1)
             total += torch.bmm(blocks, blocks.mT).sum(0)
         return total
 

@@ -38,8 +38,12 @@ class AutoLambda(Weighting):
         *,
         start: Annotated[float, Field(gt=0, description="weight of every task at the start")] = 0.1,
         learning_rate: Annotated[float, Field(gt=0, description="of the weights' own Adam")] = 0.0001,
+        held_out_share: Annotated[
+            float, Field(gt=0, lt=1, description="share of the training images held out for the look-ahead")
+        ] = 0.1,
     ) -> None:
         super().__init__(tasks)
+        self.held_out_share = held_out_share
         self.register_buffer("task_weights", torch.full((self.count,), start))
         self.adam = BufferedAdam(self.count, learning_rate)
 
@@ -47,7 +51,7 @@ class AutoLambda(Weighting):
         """Update the weights by the look-ahead; leaves the parameters of ``model`` as they were."""
         if self.count == 1:
             return
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         saved = [parameter.detach().clone() for parameter in parameters]
         try:
             slope = _slope(losses_on("train"), self.task_weights, parameters)
@@ -67,7 +71,7 @@ class AutoLambda(Weighting):
     def _difference(
         self,
         losses_on: Callable[[str], list[Tensor]],
-        parameters: list[nn.Parameter],
+        parameters: list[Tensor],
         saved: list[Tensor],
         direction: list[Tensor],
         size: Tensor,
@@ -76,13 +80,13 @@ class AutoLambda(Weighting):
         ends = []
         for sign in (1.0, -1.0):
             _restore(parameters, saved)
-            _move(parameters, torch._foreach_mul(direction, size), sign)
+            _move(parameters, list(torch._foreach_mul(direction, size)), sign)
             with torch.no_grad():
                 ends.append(torch.stack(losses_on("train")))
         return (ends[0] - ends[1]) / (2 * size)
 
 
-def _slope(losses: Sequence[Tensor], weights: Tensor, parameters: list[nn.Parameter]) -> list[Tensor]:
+def _slope(losses: Sequence[Tensor], weights: Tensor, parameters: list[Tensor]) -> list[Tensor]:
     """The gradient of the weighted sum of the losses; zero for parameters that they do not reach."""
     seeds = list(weights.to(losses[0].dtype).unbind())
     found = torch.autograd.grad(list(losses), parameters, seeds, allow_unused=True, materialize_grads=True)
@@ -90,10 +94,10 @@ def _slope(losses: Sequence[Tensor], weights: Tensor, parameters: list[nn.Parame
 
 
 @torch.no_grad()
-def _move(parameters: list[nn.Parameter], direction: list[Tensor], length: float) -> None:
+def _move(parameters: list[Tensor], direction: list[Tensor], length: float) -> None:
     torch._foreach_add_(parameters, direction, alpha=length)
 
 
 @torch.no_grad()
-def _restore(parameters: list[nn.Parameter], saved: list[Tensor]) -> None:
+def _restore(parameters: list[Tensor], saved: list[Tensor]) -> None:
     torch._foreach_copy_(parameters, saved)

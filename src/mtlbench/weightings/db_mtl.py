@@ -47,7 +47,7 @@ class DBMTL(GradientWeighting):
         self.steps += 1
         means = self.tracked("means", rows)
         means.lerp_(rows.matrix, (1.0 - self.beta / self.steps**self.beta_decay).to(means.dtype))
-        norms = torch.linalg.vector_norm(means, dim=1, dtype=torch.float64)
+        norms = rows.gram(means).diagonal().sqrt()
         # A zero gradient keeps a finite factor (at most 1e12), whatever the others are.
         weights = norms.max() / norms.clamp_min(1e-12 * norms.max())
         weights = torch.where(norms.max() > 0, weights, torch.where(norms.isnan(), norms, torch.ones_like(norms)))

@@ -43,7 +43,9 @@ class ExcessMTL(GradientWeighting):
     def combine(self, rows: GradientRows, gram: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted sum of the gradients (P,) and the weights (T,)."""
         squares = self.tracked("squares", rows)
-        excess = torch.stack([_excess(row, square) for row, square in zip(rows.matrix, squares, strict=True)])
+        excess = torch.zeros_like(self.first)
+        for piece in rows.pieces():
+            excess += _excess(rows.matrix[:, piece], squares[:, piece])
         self.first.copy_(torch.where(self.started, self.first, excess))
         relative = excess / torch.where(self.first > 0, self.first, torch.inf)
         moved = torch.softmax(self.shares.log() + self.step_size * relative, dim=0)
@@ -53,7 +55,7 @@ class ExcessMTL(GradientWeighting):
         return rows.combination(weights), weights
 
 
-def _excess(row: Tensor, square: Tensor) -> Tensor:
-    """The excess risk of one task from its gradient (P,); adds to its sum of squares (P,)."""
-    square.addcmul_(row, row)
-    return (row / (square + 1e-7).sqrt() * row).sum(dtype=torch.float64)
+def _excess(gradients: Tensor, squares: Tensor) -> Tensor:
+    """The excess risks (T,) from the gradients (T, p); adds to their sums of squares (T, p)."""
+    squares.addcmul_(gradients, gradients)
+    return (gradients.square() * (squares + 1e-7).rsqrt()).sum(1).double()

@@ -33,21 +33,24 @@ class GradDrop(GradientWeighting):
 
     def combine(self, rows: GradientRows, gram: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
         """The masked sum (P,) and the kept shares (T,)."""
-        positive, negative = torch.zeros_like(rows.combined), torch.zeros_like(rows.combined)
-        for row in rows.matrix:
-            positive += row.clamp_min(0.0)
-            negative += row.clamp_max(0.0)
-        total = positive - negative
-        purity = torch.where(total > 0, positive / total, torch.where(total.isnan(), total, 0.5))
-        keep_positive = torch.rand_like(purity) < purity
-        weights = torch.stack([self._kept(row, keep_positive) for row in rows.matrix])
-        chosen = torch.where(keep_positive, positive, negative)
-        # NaN in a coordinate stays NaN: clamping and choosing must not hide it.
-        combined = torch.where(total.isnan(), total, chosen + self.leak * (positive + negative - chosen))
-        return rows.combined.copy_(combined), weights
+        sizes = torch.zeros(2, self.count, dtype=torch.float64, device=gram.device)
+        for piece in rows.pieces():
+            chosen, kept, size = self._drop(rows.matrix[:, piece])
+            rows.combined[piece] = chosen
+            sizes += torch.stack([kept, size])
+        kept, size = sizes
+        return rows.combined, torch.where(size > 0, kept / size, torch.ones_like(size))
 
-    def _kept(self, row: Tensor, keep_positive: Tensor) -> Tensor:
-        size = row.abs()
-        kept = torch.where(keep_positive == (row > 0), size, self.leak * size).sum(dtype=torch.float64)
-        total = size.sum(dtype=torch.float64)
-        return torch.where(total > 0, kept / total, torch.ones_like(total))
+    def _drop(self, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The masked sum of gradients (T, p), and the kept and the whole sums of absolute values (T,)."""
+        positive = gradients.clamp_min(0.0)
+        negative = gradients - positive
+        up, down = positive.sum(0), negative.sum(0)
+        # A coordinate without any gradient compares 0 with 0; its sum is 0 either way.
+        keep_positive = torch.rand_like(up) * (up - down) < up
+        # NaN passes through both sums, so choosing one cannot hide it.
+        chosen = torch.where(keep_positive, up, down)
+        share = torch.where(keep_positive, 1.0, self.leak).to(gradients.dtype)
+        kept = positive @ share - negative @ (1.0 + self.leak - share)
+        size = positive.sum(1) - negative.sum(1)
+        return chosen + self.leak * (up + down - chosen), kept.double(), size.double()

@@ -6,6 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from mtlbench.models.blocks.mixture import mixture
+
 #: Initial weight of a task's own features and of those of the other tasks (Misra et al., section 4.2).
 OWN, OTHER = 0.9, 0.1
 
@@ -30,12 +32,3 @@ class CrossStitch(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         return [mixture(self.by_source[target], features) for target in self.tasks]  # a ParameterDict sorts its keys
-
-
-def mixture(weights: Tensor, features: Sequence[Tensor]) -> Tensor:
-    """The sum of T feature maps (N, C, H, W) with weights (T, C), (T, 1) or (T, N, 1), in the type of the features."""
-    weights = weights.to(features[0].dtype)[..., None, None]
-    mixed = weights[0] * features[0]
-    for weight, feature in zip(weights[1:], features[1:], strict=True):
-        mixed = torch.addcmul(mixed, weight, feature)
-    return mixed

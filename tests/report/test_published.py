@@ -1,0 +1,69 @@
+"""Published numbers: the shipped copy, the check of their own Delta_m, and the match with our rows."""
+
+import importlib.resources
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mtlbench.report.grid import load_grid
+from mtlbench.report.inputs import ReportInput
+from mtlbench.report.published import beside, check, dataset_name, load, metric_names, protocol_of
+from mtlbench.tasks._base import make_tasks
+
+CLASSES = {"classes": 13, "class_names": [f"class {i}" for i in range(13)]}
+
+
+def test_shipped_table_is_the_reference(shared: Path) -> None:
+    ours = importlib.resources.files("mtlbench.report").joinpath("published_results.csv").read_bytes()
+    assert ours == (shared / "reference" / "published_results.csv").read_bytes()
+
+
+def test_only_imtl_g_on_nyuv2_disagrees_with_its_own_row() -> None:
+    checked = check()
+    assert len(checked) == 45
+    assert [(row.dataset, row.weighting) for row in checked if not row.agrees] == [("nyuv2", "imtl_g")]
+    wrong = next(row for row in checked if not row.agrees)
+    assert wrong.published == 0.76
+    assert wrong.recomputed == pytest.approx(0.60, abs=0.005)
+
+
+def test_every_table_is_checked() -> None:
+    assert {(row.dataset, row.source.split(" ")[0]) for row in check()} == {
+        ("nyuv2", "NTKMTL"), ("cityscapes7", "NTKMTL"), ("nyuv2", "Auto-Lambda"),
+    }  # fmt: skip
+
+
+def test_centimetres_become_metres() -> None:
+    assert load()["abs_err"].max() < 1
+
+
+def test_column_names_are_metrics_of_the_tasks() -> None:
+    tasks = make_tasks({"segmentation": CLASSES, "depth": {}, "inverse_depth": {}, "normals": {}})
+    for columns in metric_names().values():
+        for task, metric in columns.values():
+            assert metric in [m.name for m in tasks[task].metrics]
+
+
+def test_every_source_has_its_protocol() -> None:
+    assert all(protocol_of(source) for source in load()["source"])
+
+
+def test_our_rows_find_their_published_counterparts(make: Callable[..., ReportInput]) -> None:
+    report = make(models=("segnet_mtan",), weightings=("equal", "dwa"), seeds=(0,), images=3)
+    assert dataset_name(report) == ""
+    assert beside(load_grid(report)) == ([], [])
+    tasks = {**report.tasks, "segmentation": CLASSES}
+    columns, found = beside(load_grid(replace(report, dataset="nyuv2_sample", tasks=tasks)))
+    assert [column.name for column in columns][:3] == [
+        "segmentation_miou",
+        "segmentation_pixel_accuracy",
+        "depth_abs_error",
+    ]
+    names = {comparison.row.label: len(comparison.published) for comparison in found}
+    # STL of the MTAN-SegNet table; equal and dwa in that table and in LibMTL's SegNet results
+    assert names == {"segnet_single · single-task": 1, "segnet_mtan · equal": 2, "segnet_mtan · dwa": 2}
+    values = dict(found[1].published)
+    assert next(v for s, v in values.items() if s.startswith("NTKMTL"))["segmentation_miou"] == 39.29
+    assert found[1].ours["segmentation_miou"] > 1  # percent, like the published ones

@@ -1,0 +1,59 @@
+"""What definitions, protocols and lineages change."""
+
+import numpy as np
+import pytest
+
+from mtlbench.report.analysis import Analysis
+from mtlbench.report.costs import cost, pareto
+from mtlbench.report.stability import LINEAGES, agreement, by_definition, by_lineage, by_protocol, optimism, swaps
+from mtlbench.report.tradeoffs import replacement
+
+
+def test_choosing_on_the_test_set_flatters_by_what_the_files_say(analysis: Analysis) -> None:
+    table = optimism(analysis)
+    assert list(table.index) == [row.label for row in analysis.grid.rows]
+    # the made-up "best_on_test" is 2 % better in every metric
+    assert table["best on test"].to_numpy() == pytest.approx(np.full(len(table), 2.0))
+    assert table["last epoch"].to_numpy() == pytest.approx(np.zeros(len(table)))
+
+
+def test_rankings_of_the_same_scores_agree(analysis: Analysis) -> None:
+    scores = by_definition(analysis)
+    tau = agreement(scores)
+    assert np.diag(tau) == pytest.approx(np.ones(4))
+    assert (tau.to_numpy() == tau.to_numpy().T).all()
+    assert np.diag(swaps(scores)).tolist() == [0] * 4
+
+
+def test_protocols_use_the_baseline_of_the_same_rule(analysis: Analysis) -> None:
+    table = by_protocol(analysis)
+    # 2 % better everywhere, baseline included: gains stay, losses of error metrics too (2 % of both sides)
+    assert table["best on test"].to_numpy() == pytest.approx(table["last epoch"].to_numpy(), abs=1e-6)
+    assert table.loc["segnet_single.single"].to_numpy() == pytest.approx(np.zeros(table.shape[1]), abs=1e-9)
+
+
+def test_lineages_differ_where_their_averages_do(analysis: Analysis) -> None:
+    metrics, deltas = by_lineage(analysis)
+    corrected, old = metrics["corrected"], metrics["mtan-2019"]
+    assert (corrected["segmentation_miou"] != old["segmentation_miou"]).all()
+    assert (corrected["normals_angle_median"] != old["normals_angle_median"]).all()
+    assert metrics["libmtl"].equals(corrected)
+    assert list(deltas.columns) == [lineage.name for lineage in LINEAGES]
+    grid = analysis.grid
+    reported = [grid.reported[row.slug]["delta_m_flat"].mean() for row in grid.rows]
+    # the final network is the reported one in the made-up cells
+    assert deltas["corrected"].to_numpy() == pytest.approx(reported, abs=1e-9)
+
+
+def test_a_single_task_row_costs_its_networks_together(analysis: Analysis) -> None:
+    single, multi = cost(analysis.grid.rows[0]), cost(analysis.grid.rows[1])
+    assert single.parameters == 3 * 25_000_000
+    assert single.inference_seconds == pytest.approx(3 * 0.081)
+    assert single.memory_bytes == multi.memory_bytes
+    assert single.device_seconds == 6 * 840
+    shares = replacement(analysis).set_index("row")
+    assert shares.loc["segnet_mtan · equal", "parameters"] == pytest.approx(1.3 / 3)
+
+
+def test_pareto_front() -> None:
+    assert pareto([3, 1, 2, 2, 4], [9, 1, 5, 4, 9]) == [1, 2, 0]

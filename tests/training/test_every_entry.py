@@ -1,0 +1,54 @@
+"""Every weighting and every model that can be put in a grid trains, and continues to the same bytes."""
+
+import math
+
+import pytest
+
+from mtlbench import grid, pipeline
+from mtlbench.files import read_json
+from mtlbench.params import load
+from mtlbench.registry import entries
+from mtlbench.training.cell import run_cell
+
+MULTI_TASK = [name for name, found in entries("models").items() if not found.constants.get("single_task", False)]
+SINGLE_TASK = [name for name in entries("models") if name not in MULTI_TASK]
+
+
+def train(model: str, weighting: str) -> dict:
+    """Metrics and the last row of one cell of the tiny experiment."""
+    pipeline.prepare(load(), "rooms")
+    cell = grid.cell(load(), f"tiny/{model}/{weighting}/seed0")
+    assert run_cell(cell, load().runtime) == "complete"
+    header, *_, last = (cell.folder / "history.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), map(float, last.split(",")), strict=True))
+    assert all(math.isfinite(row[f"train_loss_{task}"]) for task in cell.tasks)
+    assert set(read_json(cell.folder / "metrics.json")["reported"]) == set(cell.tasks)
+    return row
+
+
+@pytest.mark.parametrize("name", entries("weightings"))
+def test_every_weighting_trains(project, edit, name: str) -> None:
+    edit("dwa: {temperature: 2.0}", f"w: {{kind: {name}}}")
+    row = train("segnet_split", "w")
+    assert all(math.isfinite(row[f"weight_{task}"]) for task in ("segmentation", "depth", "normals"))
+    if entries("weightings")[name].constants.get("needs_gradients"):
+        assert row["grad_norm_depth"] > 0
+        assert -1 <= row["cosine_segmentation_depth"] <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MULTI_TASK)
+def test_every_multi_task_model_trains_two_epochs(project, edit, name: str) -> None:
+    edit("epochs: 3", "epochs: 2")
+    options = "width: 0.0625" if name.startswith("segnet") else "depth: 18"
+    edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {options}}}")
+    train("m", "equal")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SINGLE_TASK)
+def test_every_single_task_model_trains_two_epochs(project, edit, name: str) -> None:
+    edit("epochs: 3", "epochs: 2")
+    options = "width: 0.0625" if name.startswith("segnet") else "depth: 18"
+    edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {options}}}")
+    train("m", "only_depth")

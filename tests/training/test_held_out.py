@@ -1,0 +1,63 @@
+"""Selection on held-out images never sees the test set."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from mtlbench import grid, pipeline
+from mtlbench.files import read_json
+from mtlbench.params import load
+from mtlbench.training.cell import run_cell
+
+CELL = "tiny/segnet_split/dwa/seed0"
+
+
+@pytest.fixture
+def held_out(project, edit):
+    edit("protocol: {name: paper, last_epochs: 2}", "protocol: {name: held_out, share: 0.34}")
+    pipeline.prepare(load(), "rooms")
+
+
+def rows(cell: grid.Cell) -> list[dict[str, str]]:
+    with open(cell.folder / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_test_set_is_evaluated_once_with_the_best_weights(held_out) -> None:
+    cell = grid.cell(load(), CELL)
+    run_cell(cell, load().runtime)
+    found = read_json(cell.folder / "metrics.json")
+    assert not any(name.startswith("test_") for name in rows(cell)[0])
+    relative = [
+        sum(float(row[f"val_loss_{t}"]) / float(rows(cell)[0][f"val_loss_{t}"]) for t in cell.tasks)
+        for row in rows(cell)
+    ]
+    assert found["best_epoch"] == int(np.argmin(relative))
+    assert found["reported"] == found["final"] == found["best_on_held_out"]
+    assert "best_on_test" not in found
+
+
+def test_the_test_images_do_not_reach_the_selection(held_out) -> None:
+    cell = grid.cell(load(), CELL)
+    run_cell(cell, load().runtime)
+    before = (cell.folder / "history.csv").read_bytes(), (cell.checkpoint_folder / "model.safetensors").read_bytes()
+    import shutil
+
+    for folder in ("results", "checkpoints", "work"):
+        shutil.rmtree(folder)
+    path = cell.dataset.folder / "test/depth.npy"
+    np.save(path, np.load(path) * np.float16(3))
+    run_cell(cell, load().runtime)
+    after = (cell.folder / "history.csv").read_bytes(), (cell.checkpoint_folder / "model.safetensors").read_bytes()
+    assert after == before
+
+
+def test_the_optimism_of_other_rules_can_be_recorded(held_out, edit) -> None:
+    edit("share: 0.34}", "share: 0.34, record_test: true}")
+    cell = grid.cell(load(), CELL)
+    run_cell(cell, load().runtime)
+    found = read_json(cell.folder / "metrics.json")
+    assert {"last", "mean_last_10", "best_on_test", "best_on_held_out", "reported"} <= set(found)
+    row = rows(cell)[found["best_epoch"]]
+    assert found["reported"]["depth"]["abs_error"] == pytest.approx(float(row["test_depth_abs_error"]), rel=1e-6)
