@@ -27,7 +27,8 @@ $(VENV)/locked-$(LOCK): requirements.lock
 	@touch $@
 
 demo: env
-	snakemake --profile workflow/profiles/local demo
+	@echo "training the demo; '$(BIN)/mtlbench status demo' shows each run, 'make demo' again continues it"
+	@snakemake --profile workflow/profiles/local demo --quiet rules host
 	@echo "The report: results/report/demo/index.html"
 
 test: env

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtlbench.datasets import _prepare
+from mtlbench.datasets import _fill, _prepare
 from mtlbench.datasets._base import Split
 from mtlbench.datasets._inspect import describe
 from mtlbench.datasets._layout import check_image
@@ -144,7 +144,7 @@ def test_an_interrupted_run_continues_to_the_same_bytes(
     second = WatchedRooms()
     prepare("rooms", second, Path("/none"), out, SPEC, progress=silent)
     assert contents(out) == reference
-    assert second.calls[0] == fail_at // _prepare.CHUNK * _prepare.CHUNK  # whole chunks before it are kept
+    assert second.calls[0] == fail_at // _fill.CHUNK * _fill.CHUNK  # whole chunks before it are kept
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rooms"]
 
 
@@ -195,7 +195,7 @@ def test_a_full_disk_is_reported_and_leaves_the_old_result(tmp_path: Path, monke
     out, other = tmp_path / "rooms", {**SPEC, "seed": 2}
     prepare("rooms", WatchedRooms(), Path("/none"), out, SPEC, progress=silent)
     before = contents(out)
-    real, written = _prepare.write_rows, []
+    real, written = _fill.write_rows, []
 
     def full(path: Path, start: int, rows: np.ndarray) -> None:
         written.append(path)
@@ -204,18 +204,18 @@ def test_a_full_disk_is_reported_and_leaves_the_old_result(tmp_path: Path, monke
         real(path, start, rows)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_prepare, "write_rows", full)
+        patch.setattr(_fill, "write_rows", full)
         with pytest.raises(DataError, match=r"disk is full.*run the same command again"):
             prepare("rooms", WatchedRooms(seed=2), Path("/none"), out, other, progress=silent)
     assert contents(out) == before
     second = WatchedRooms(seed=2)
     prepare("rooms", second, Path("/none"), out, other, progress=silent)
-    assert second.calls[0] == _prepare.CHUNK  # the chunk written before the disk was full was kept
+    assert second.calls[0] == _fill.CHUNK  # the chunk written before the disk was full was kept
 
 
 def test_too_small_a_disk_is_refused_before_anything_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("usage", (), {"free": 1000})
-    monkeypatch.setattr(_prepare.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(_fill.shutil, "disk_usage", lambda path: usage)
     dataset = WatchedRooms()
     with pytest.raises(DataError, match="disk is full"):
         prepare("rooms", dataset, Path("/none"), tmp_path / "rooms", SPEC, progress=silent)

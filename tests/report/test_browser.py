@@ -16,7 +16,8 @@ pytestmark = pytest.mark.skipif(
     reason="no Chromium (apt: chromium, chromium-driver)",
 )
 _FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--force-device-scale-factor=1",
 ]  # fmt: skip
 

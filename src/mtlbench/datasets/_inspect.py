@@ -31,6 +31,8 @@ def describe(folder: Path, verify: bool = False) -> str:
         lines.append(f"note: {record['note']}")
     for name, source in record["sources"].items():
         lines.append(f"source: {name}  {source['bytes']} bytes  sha256 {source['sha256']}")
+    for text, found in record["remarks"].items():
+        lines.append(f"remark: {text} ({found['images']} images, {found['pixels']} pixels)")
     lines += ["", *_ranges(record, splits), ""]
     if "segmentation" in record["tasks"]:
         lines += [*_shares(record, splits), ""]

@@ -47,6 +47,17 @@ def describe(chunks: Sequence[Sums], tasks: Mapping[str, Any]) -> dict[str, dict
     }
 
 
+def total_remarks(parts: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, dict[str, int]]:
+    """{remark: {"images": number, "pixels": number}} over all chunks."""
+    total: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for text, (images, pixels) in part.items():
+            entry = total.setdefault(text, {"images": 0, "pixels": 0})
+            entry["images"] += images
+            entry["pixels"] += pixels
+    return total
+
+
 def _classes(name: str, chunks: Sequence[Sums], tasks: Mapping[str, Any]) -> dict[str, Any]:
     counts = np.sum([chunk[name]["counts"] for chunk in chunks], axis=0)
     labelled = max(1, int(counts[1:].sum()))

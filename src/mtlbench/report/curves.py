@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.aggregate import curve, thinned
 from mtlbench.report.grid import SINGLE, Grid, Row
@@ -66,6 +67,11 @@ def multi_task_models(grid: Grid) -> list[str]:
     return list(dict.fromkeys(row.model for row in grid.rows if not row.single_task and row.done))
 
 
+def has_baseline(grid: Grid) -> bool:
+    """Whether there are single-task curves to draw."""
+    return grid.baseline is not None and bool(grid.baseline.done)
+
+
 def _legend(figure: Any, palette: dict[str, str], baseline: bool) -> None:
     handles = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
     if baseline:
@@ -82,7 +88,7 @@ def _panel(
 ) -> None:
     """One panel: a metric (or the loss) of a task, for all rows and the baseline."""
     quantity, scale = (metric.name, metric.scale) if metric else ("loss", 1.0)
-    lines = [(grid.baseline, BASELINE)] if grid.baseline is not None else []
+    lines = [(grid.baseline, BASELINE)] if has_baseline(grid) else []
     lines += [(row, palette[row.weighting]) for row in rows]
     for row, colour in lines:
         band(axes, curve(row, task, quantity, "train"), colour, scale, train=True)
@@ -91,6 +97,7 @@ def _panel(
     tidy(axes)
     axes.set_ylabel(_quantity(grid, task, metric))
     axes.set_xmargin(0.01)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
 def _quantity(grid: Grid, task: str, metric: Metric | None) -> str:
@@ -115,7 +122,7 @@ def model_curves(grid: Grid, model: str, folder: Path) -> list[Picture]:
                 axes[0, column].set_title(task_title(name))
                 axes[1, column].set_xlabel("epoch")
             figure.align_ylabels()
-            _legend(figure, palette, grid.baseline is not None)
+            _legend(figure, palette, has_baseline(grid))
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             caption = (
                 f"{model}: the primary metric (above) and the loss (below) of each task over the epochs, on the test "
@@ -141,7 +148,7 @@ def all_metrics(grid: Grid, model: str, folder: Path) -> Picture:
         for panel in list(axes)[len(panels) :]:
             panel.axis("off")
         figure.supxlabel("epoch", fontsize=8.5)
-        _legend(figure, palette, grid.baseline is not None)
+        _legend(figure, palette, has_baseline(grid))
         return save(figure, folder, f"metrics_{model}", f"{model}: all metrics over the epochs. {BAND}")
 
 
@@ -165,7 +172,7 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
                 _widest(axes[line])
             figure.supxlabel("epoch", fontsize=8.5)
             figure.align_ylabels()
-            _legend(figure, {w: palette[w] for w in weightings[:MOST_COLOURS]}, grid.baseline is not None)
+            _legend(figure, {w: palette[w] for w in weightings[:MOST_COLOURS]}, has_baseline(grid))
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             caption = f"The primary metric of each task for all models, test (solid) and train (dashed). {BAND}"
             pictures.append(save(figure, folder, f"curves_overview{suffix}", caption))

@@ -4,12 +4,16 @@ A model is built without data, its forward pass is recorded, and every step is d
 runs. Colours say whose losses reach a part's weights, as :func:`mtlbench.models._base.parameter_owners` finds it.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
+from mtlbench.files import write_text
 from mtlbench.models._cost import blueprint, parameter_count
 from mtlbench.models._trace import Node, fold, trace
+from mtlbench.registry import entries
 from mtlbench.report.diagram_layout import LANE, LIGHT, NARROW, SHARED, WIDE, Box, Layout, arrange
 from mtlbench.report.style import COLOURS
 
@@ -31,6 +35,8 @@ KINDS = {
     "plus": ("+", "sum"),
     "concat": ("‖", "concatenation"),
 }
+#: The tasks of the diagrams in the documentation.
+EXAMPLE = {"segmentation": 13, "depth": 1, "normals": 3}
 ROUND = ("times", "plus", "concat")
 LEGEND = 58.0
 
@@ -168,3 +174,14 @@ def _text(
 ) -> str:
     style = f'font-size="{size}" fill="{colour}" text-anchor="{anchor}"' + ' font-weight="bold"' * (weight == "bold")
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'
+
+
+def main() -> None:
+    """Write the diagram of every model into the folder given on the command line: ``docs/models``, as a rule."""
+    for name, found in entries("models").items():
+        tasks = dict(list(EXAMPLE.items())[:1]) if found.constants.get("single_task") else EXAMPLE
+        write_text(Path(sys.argv[1]) / f"{name}.svg", draw_svg(name, tasks))
+
+
+if __name__ == "__main__":
+    main()

@@ -77,7 +77,7 @@ def model_panel(grid: Grid, row: Row, folder: Path) -> Picture | None:
     for i in range(min(PANEL_IMAGES, len(samples["image"]))):
         lines += [_panel_line(grid, samples, i, line) for line in range(3)]
         wrong = "wrong in red" if "segmentation" in grid.tasks else ""
-        names += [f"test image {samples['indices'][i]} |\nground truth", "overlay |\nprediction", f"{wrong} |\nerror"]
+        names += [f"image {samples['indices'][i]} |\nground truth", "overlay |\nprediction", f"{wrong} |\nerror"]
     figure = mosaic(lines, ["Input", *(task_title(name) for name in grid.tasks)], names)
     caption = f"{row.label}, seed {row.seeds[0]}: predictions of the final network on fixed test images."
     return save(figure, folder, f"panel_{row.slug}", caption, vector=False)

@@ -98,7 +98,7 @@ def pair_matrix(analysis: Analysis, rows: list[Row]) -> pd.DataFrame:
 def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
     """Probability that A beats B as a matrix; a dot marks pairs that survive the corrected test."""
     rows = tested_rows(analysis, MOST_PAIRS)
-    if len(rows) < 2:
+    if len(rows) < 3:
         return None
     matrix = pair_matrix(analysis, rows) * 100
     column = main_column(analysis.grid)
@@ -120,9 +120,11 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
         axes.set_xlabel("B")
         axes.set_ylabel("A")
         axes.tick_params(length=0)
+        axes.tick_params(axis="x", rotation=90)
+        seeds = "test images and seeds" if analysis.seeds > 1 else "test images alone (one seed: no word on others)"
         caption = (
             f"Probability in percent that A (line) beats B (column) by {column.metric.display}, from joint bootstrap "
-            "draws of test images and seeds, best rows first. A dot marks pairs whose difference survives the paired "
+            f"draws of {seeds}, best rows first. A dot marks pairs whose difference survives the paired "
             "test with Holm's correction for all pairs of rows."
         )
         return save(figure, folder, "pairs", caption)
@@ -146,9 +148,9 @@ def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
             )
         caption = (
             "Critical-difference diagrams (Demšar 2006): mean rank of the best rows over the test images by the "
-            "primary metric of the single image (mean over seeds); 1 is best. Rows joined by a bar do not differ by more "
-            "than the critical difference CD (Nemenyi, 5 %). Images of one scene are not independent, so CD is optimistic, and "
-            "it says nothing about other seeds."
+            "primary metric of the single image (mean over seeds); 1 is best. Rows joined by a bar do not differ by "
+            "more than the critical difference CD (Nemenyi, 5 %). Images of one scene are not independent, so CD is "
+            "optimistic, and it says nothing about other seeds."
         )
         return save(figure, folder, "critical_difference", caption)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from mtlbench.errors import MtlbenchError
 from mtlbench.report import classes, curves, panels, rankings, stability, tradeoffs, trajectories
 from mtlbench.report.analysis import Analysis
+from mtlbench.report.diagrams import draw_svg
 from mtlbench.report.style import Picture
 
 
@@ -68,10 +69,6 @@ def _panels(analysis: Analysis, out: Path) -> dict[str, list[Picture]]:
 
 def _diagrams(analysis: Analysis) -> dict[str, str]:
     """{model label: SVG} of the architectures."""
-    try:
-        from mtlbench.report.diagrams import draw_svg
-    except ImportError:
-        return {}
     channels = {name: task.channels for name, task in analysis.grid.tasks.items()}
     found = {}
     for row in analysis.grid.rows:

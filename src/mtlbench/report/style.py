@@ -1,6 +1,5 @@
 """How all figures look, and how they are written so that the same figure is the same bytes."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,10 +82,15 @@ class Picture:
 
 def save(figure: Figure, folder: Path, name: str, caption: str, vector: bool = True) -> Picture:
     """Write figures/<name>.svg and .png; only the PNG when ``vector`` is false (photographs)."""
-    for kind in ("svg", "png") if vector else ("png",):
-        metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-        with atomic_writer(folder / "figures" / f"{name}.{kind}") as file:
-            figure.savefig(file, format=kind, metadata=metadata)
+    kinds = ("svg", "png") if vector else ("png",)
+    FigureCanvasAgg(figure)
+    with styled():  # the SVG's identifiers come from the style, so a figure must not be saved outside of it
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once: the same in both files, and half the time
+        for kind in kinds:
+            metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+            with atomic_writer(folder / "figures" / f"{name}.{kind}") as file:
+                figure.savefig(file, format=kind, metadata=metadata)
     width, height = (round(side * PIXELS_PER_INCH) for side in figure.get_size_inches())
     return Picture(name, caption, tuple(f"figures/{name}.{kind}" for kind in kinds), width, height)
 

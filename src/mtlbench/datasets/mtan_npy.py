@@ -1,0 +1,201 @@
+"""Preprocessed .npy folders in the layout of MTAN's code, which users of the field hold."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from mtlbench.datasets import _nyuv2_file as nyu
+from mtlbench.datasets._base import Dataset, RawFile, Split
+from mtlbench.datasets._raw import digest_of_folder
+from mtlbench.datasets.cityscapes import class_names
+from mtlbench.errors import DataError, ParamsError
+
+_SPLITS = {"train": "train", "test": "val"}
+#: A stored value may leave its range by this much: sums of weights in a resizing are not exactly 1.
+_SLACK = 1e-3
+
+
+class MtanNpy(Dataset):
+    """MTAN's preprocessed folders of NYU Depth V2 or CityScapes as a source of the same tasks.
+
+    ``{train,val}/{image,label,depth,normal}/%d.npy`` or, for CityScapes, ``{train,val}/{image,depth,label_N}/%d.npy``:
+    rows first, images in [0, 1], labels as whole numbers with -1 = void, depth in metres or (CityScapes) disparity /
+    65535 with 0 = invalid, normals in [-1, 1] with (0, 0, 0) = invalid; float32 or float64. What cannot be used is told
+    image by image; what can be mended (normals that a resizing has shortened) is mended and counted in the manifest.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        *,
+        layout: Annotated[Literal["nyuv2", "cityscapes"], Field(description="which of the two layouts")] = "nyuv2",
+        height: Annotated[int, Field(ge=8, description="height of the stored images in pixels")] = 288,
+        width: Annotated[int, Field(ge=8, description="width of the stored images in pixels")] = 384,
+        classes: Annotated[Literal[2, 7, 13, 19], Field(description="13 for nyuv2; 2, 7 or 19 for cityscapes")] = 13,
+        normals_axes: Annotated[
+            Literal["archive", "camera"],
+            Field(description="archive: (x, z, -y) as in the published pictures; camera: x right, y down, z forward"),
+        ] = "archive",
+        note: Annotated[str, Field(description="what a reader must be told beside every number")] = "",
+    ) -> None:
+        if (classes == 13) != (layout == "nyuv2"):
+            raise ParamsError(
+                f"mtan_npy: expected 13 classes for nyuv2 and 2, 7 or 19 for cityscapes, found {classes} for {layout}"
+            )
+        self.layout, self.classes, self.normals_axes, self.note = layout, classes, normals_axes, note
+        self.size = (height, width)
+
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """Segmentation with depth and normals, or with inverse depth."""
+        names = nyu.class_names(13) if self.layout == "nyuv2" else class_names(self.classes)
+        tasks: dict[str, dict[str, Any]] = {"segmentation": {"classes": self.classes, "class_names": names}}
+        if self.layout == "nyuv2":
+            return tasks | {"depth": {}, "normals": {}}
+        return tasks | {"inverse_depth": {"unit": "", "largest": 0.3}}
+
+    def raw_files(self) -> list[RawFile]:
+        """The two folders."""
+        how = "the folder of preprocessed .npy files that you hold; set `source` to the folder that contains it"
+        return [RawFile(name, instructions=how) for name in _SPLITS.values()]
+
+    def sources(self, raw: Path) -> dict[str, dict[str, Any]]:
+        """One digest for each folder."""
+        return {name: digest_of_folder(Path(raw) / name, "*.npy") for name in _SPLITS.values()}
+
+    def splits(self, raw: Path) -> Mapping[str, Split]:
+        """``train`` and ``val`` (as test), after a check that every image has all its files."""
+        folders = ["image", "label", "depth", "normal"]
+        if self.layout == "cityscapes":
+            folders = ["image", f"label_{self.classes}", "depth"]
+        result = {}
+        for split, name in _SPLITS.items():
+            counts = {folder: _count(raw / name / folder) for folder in folders}
+            if len(set(counts.values())) != 1:
+                raise DataError(f"{raw / name}: expected the same number of files in all folders, found {counts}")
+            result[split] = Split(counts["image"], _Image(self, (raw / name).resolve(), folders))
+        return result
+
+
+def _count(folder: Path) -> int:
+    """The number of files 0.npy .. n-1.npy; DataError when the folder or a number is missing."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected files 0.npy, 1.npy ... in it")
+    numbers = {int(path.stem) for path in folder.glob("*.npy") if re.fullmatch(r"\d+", path.stem)}
+    missing = sorted(set(range(max(numbers, default=-1) + 1)) - numbers)
+    if missing:
+        raise DataError(
+            f"{folder}: {len(missing)} of the files 0.npy to {max(numbers)}.npy are missing (first {missing[0]}.npy)"
+        )
+    return len(numbers)
+
+
+@dataclass(frozen=True)
+class _Image:
+    """Reads and checks image i of a split."""
+
+    data: MtanNpy
+    folder: Path
+    folders: list[str]
+
+    def __call__(self, index: int) -> dict[str, Any]:
+        height, width = self.data.size
+        found = {name: self._read(index, name) for name in self.folders}
+        problems: list[str] = []
+        remarks: dict[str, int] = {}
+        label = next(name for name in self.folders if name.startswith("label"))
+        result: dict[str, Any] = {
+            "image": _image(_shaped(found["image"], (height, width, 3), "image", problems), problems),
+            "segmentation": _labels(
+                _shaped(found[label], (height, width), label, problems), self.data.classes, problems
+            ),
+        }
+        depth = _shaped(found["depth"], (height, width), "depth", problems)
+        if self.data.layout == "nyuv2":
+            result["depth"] = _depth(depth, 10.5, "metres", problems)
+            normals = _shaped(found["normal"], (height, width, 3), "normal", problems)
+            result["normals"] = _normals(normals, self.data.normals_axes, problems, remarks)
+        else:
+            result["inverse_depth"] = _depth(depth, 0.5, "disparity / 65535", problems)
+        if problems:
+            raise DataError(f"{self.folder.name}/{index}.npy: {'; '.join(problems)}")
+        return result | {"remarks": remarks}
+
+    def _read(self, index: int, name: str) -> np.ndarray:
+        path = self.folder / name / f"{index}.npy"
+        try:
+            array = np.load(path)
+        except (ValueError, EOFError, OSError) as error:
+            raise DataError(f"{path}: no readable .npy file ({error})") from error
+        if array.dtype.kind not in "fiu":
+            raise DataError(f"{path}: expected numbers, found {array.dtype}")
+        return array.astype(np.float64)
+
+
+def _shaped(array: np.ndarray, shape: tuple[int, ...], name: str, problems: list[str]) -> np.ndarray:
+    """The array in that shape (a last axis of length 1 may be there); zeros and a problem otherwise."""
+    if array.shape == (*shape, 1):
+        array = array[..., 0]
+    if array.shape != shape:
+        problems.append(f"{name}: expected the shape {shape}, found {array.shape}")
+        return np.zeros(shape)
+    bad = int((~np.isfinite(array)).sum())
+    if bad:
+        problems.append(f"{name}: {bad} values are NaN or infinite")
+        return np.zeros(shape)
+    return array
+
+
+def _image(image: np.ndarray, problems: list[str]) -> np.ndarray:
+    low, high = float(image.min()), float(image.max())
+    if low < -_SLACK or high > 1 + _SLACK:
+        problems.append(f"image: expected values in 0..1, found {low:g}..{high:g}")
+    return np.ascontiguousarray(np.moveaxis(np.rint(np.clip(image, 0, 1) * 255), -1, 0).astype(np.uint8))
+
+
+def _labels(labels: np.ndarray, classes: int, problems: list[str]) -> np.ndarray:
+    # The label set is small; a map of many values was interpolated.
+    values = np.unique(labels)
+    wrong = values[(values != np.rint(values)) | (values < -1) | (values >= classes)]
+    if len(wrong):
+        shown = ", ".join(f"{value:g}" for value in wrong[:5])
+        problems.append(f"labels: expected whole numbers -1..{classes - 1}, found {shown} ({len(wrong)} wrong values)")
+        return np.zeros(labels.shape, np.int8)
+    return labels.astype(np.int8)
+
+
+def _depth(depth: np.ndarray, most: float, unit: str, problems: list[str]) -> np.ndarray:
+    low, high = float(depth.min()), float(depth.max())
+    if low < 0 or high > most:
+        problems.append(f"depth: expected {unit} in 0..{most:g}, found {low:g}..{high:g}")
+    return depth[None].astype(np.float16)
+
+
+def _normals(normals: np.ndarray, axes: str, problems: list[str], remarks: dict[str, int]) -> np.ndarray:
+    n = np.moveaxis(normals, -1, 0)
+    length = np.sqrt((n * n).sum(0))
+    if length.max() > 1.1:
+        problems.append(f"normal: expected unit vectors or 0, found lengths up to {length.max():.3g}")
+    for text, where in (
+        ("normals shorter than half a unit vector, made invalid", (length > 0) & (length <= 0.5)),
+        (
+            "normals that are no unit vectors (off by more than 1 %), normalised",
+            (length > 0.5) & (np.abs(length - 1) > 0.01),
+        ),
+    ):
+        if where.any():
+            remarks[text] = int(where.sum())
+    valid = length > 0.5
+    n = np.where(valid, n / np.where(valid, length, 1), 0)
+    if axes == "archive":
+        n = np.stack([n[0], -n[2], n[1]])
+    if valid.any() and float((n[2][valid] <= 0.05).mean()) < 0.75:
+        other = "camera" if axes == "archive" else "archive"
+        problems.append(f"normal: many point away from the camera under normals_axes: {axes}; is it {other}?")
+    return n.astype(np.float16)
