@@ -55,6 +55,10 @@ for name in PARAMS.experiments:
             report_targets(name),
 
 
+onstart:
+    claim_checkout()
+
+
 onerror:
     # Finished cells stay usable: the report of what is there, with a hole and its reason for what is not.
     print_partial_reports()

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mtlbench.datasets._cityscapes_labels import class_names, label_lookup, label_table
 from mtlbench.datasets._layout import check_image
 from mtlbench.datasets._prepare import check_prepared, prepare
-from mtlbench.datasets.cityscapes import CityScapes, class_names, label_lookup, label_table
+from mtlbench.datasets.cityscapes import CityScapes
 from mtlbench.errors import DataError
 
 FILES = {"leftImg8bit": "leftImg8bit.png", "gtFine": "gtFine_labelIds.png", "disparity": "disparity.png",

@@ -11,9 +11,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from mtlbench.datasets import _download
+from mtlbench.datasets import _http
 from mtlbench.datasets._base import Login, RawFile
-from mtlbench.datasets._download import Patience, download
+from mtlbench.datasets._download import download
+from mtlbench.datasets._http import Patience
 from mtlbench.errors import DataError
 
 from .server import Handler, Site, site
@@ -204,19 +205,27 @@ def test_files_that_need_a_person(tmp_path: Path) -> None:
     assert download([file], tmp_path, quiet) == [tmp_path / "secret.zip"]
 
 
+def test_a_file_that_is_not_required_may_be_missing(
+    tmp_path: Path, web: Site, patience: Patience, capfd: pytest.CaptureFixture
+) -> None:
+    extra = RawFile("extra.bin", (f"{web.url}/gone.bin",), required=False)
+    assert download([extra, raw_file(web)], tmp_path, quiet, patience) == [tmp_path / "data.bin"]
+    assert "extra.bin is not needed and left out" in capfd.readouterr().err
+
+
 def test_a_full_disk(tmp_path: Path, web: Site, patience: Patience, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _download._store
+    real = _http.store
 
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     web.answers["/data.bin"] = [lambda h: h.serve(BODY, cut=2_500_000)]
     stores = iter([real, full])
-    monkeypatch.setattr(_download, "_store", lambda *args: next(stores)(*args))
+    monkeypatch.setattr(_http, "store", lambda *args: next(stores)(*args))
     with pytest.raises(DataError, match=r"disk is full.*continues where it stopped"):
         download([raw_file(web)], tmp_path, quiet, patience)
     assert not (tmp_path / "data.bin").exists()
-    monkeypatch.setattr(_download, "_store", real)
+    monkeypatch.setattr(_http, "store", real)
     download([raw_file(web)], tmp_path, quiet, patience)
     assert (tmp_path / "data.bin").read_bytes() == BODY
     assert web.requests[-1][1] is not None  # it did continue
@@ -225,7 +234,7 @@ def test_a_full_disk(tmp_path: Path, web: Site, patience: Patience, monkeypatch:
 def test_too_little_space_is_seen_before_the_first_byte(
     tmp_path: Path, web: Site, patience: Patience, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_download.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000}))
+    monkeypatch.setattr(_http.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000}))
     with pytest.raises(DataError, match="disk is full"):
         download([raw_file(web)], tmp_path, quiet, patience)
     assert not (tmp_path / ".data.bin.part").exists()

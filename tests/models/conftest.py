@@ -42,31 +42,29 @@ class Plain:
 
     # SegNet
 
-    def unit(self, name: str, x: Tensor, convolutions: int = 1) -> Tensor:
-        """conv3x3 -> BatchNorm -> ReLU, ``convolutions`` times."""
-        for number in range(convolutions):
-            x = self.norm(f"{name}.{3 * number + 1}", self.conv(f"{name}.{3 * number}", x, padding=1)).relu()
-        return x
+    def unit(self, name: str, x: Tensor) -> Tensor:
+        """conv3x3 -> BatchNorm -> ReLU."""
+        return self.norm(f"{name}.1", self.conv(f"{name}.0", x, padding=1)).relu()
 
-    def units(self, name: str, x: Tensor, stage: int, convolutions: int = 1) -> list[Tensor]:
-        """The outputs of a SegNet stage's units, one after the other."""
+    def units(self, name: str, x: Tensor, stage: int, repeats: int = 1) -> list[Tensor]:
+        """The outputs of a SegNet stage's units, one after the other; ``repeats``: times as many as usual."""
         outputs = []
-        for number in range(SEGNET[stage]):
-            x = self.unit(f"{name}.{stage}.{number}", x, convolutions)
+        for number in range(SEGNET[stage] * repeats):
+            x = self.unit(f"{name}.{stage}.{number}", x)
             outputs.append(x)
         return outputs
 
-    def segnet(self, name: str, image: Tensor, convolutions: int = 1) -> tuple[list[list[Tensor]], ...]:
+    def segnet(self, name: str, image: Tensor, repeats: int = 1) -> tuple[list[list[Tensor]], ...]:
         """The unit outputs of the encoder stages, those of the decoder stages, the decoder stages' inputs."""
         x, encoder, positions = image, [], []
         for stage in range(5):
-            encoder.append(self.units(f"{name}.encoder", x, stage, convolutions))
+            encoder.append(self.units(f"{name}.encoder", x, stage, repeats))
             x, position = F.max_pool2d(encoder[stage][-1], 2, 2, return_indices=True)
             positions.append(position)
         decoder, inputs = [[]] * 5, [x] * 5
         for stage in reversed(range(5)):
             inputs[stage] = F.max_unpool2d(x, positions[stage], 2, 2)
-            decoder[stage] = self.units(f"{name}.decoder", inputs[stage], stage, convolutions)
+            decoder[stage] = self.units(f"{name}.decoder", inputs[stage], stage, repeats)
             x = decoder[stage][-1]
         return encoder, decoder, inputs
 

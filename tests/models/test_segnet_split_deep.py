@@ -9,7 +9,7 @@ HEAD = 64 * 64 * 9 + 64 + 64 * 3 + 3  # of normals
 
 def test_agrees_with_the_formulas(agrees) -> None:
     def forward(plain, image):
-        _, decoder, _ = plain.segnet("backbone", image, convolutions=2)
+        _, decoder, _ = plain.segnet("backbone", image, repeats=2)
         return {task: plain.segnet_head(f"heads.{task}", decoder[0][-1]) for task in ("segmentation", "depth")}
 
     agrees(SegNetSplitDeep({"segmentation": 5, "depth": 1}, width=1 / 16), forward)

@@ -84,6 +84,9 @@ LogFile={folder}/database/slurmdbd.log
 PidFile={folder}/database/slurmdbd.pid
 """
 
+#: The daemons that this very process started.
+_STARTED: dict[int, subprocess.Popen] = {}
+
 
 class ClusterError(RuntimeError):
     """The cluster did not do what was asked of it."""
@@ -123,8 +126,8 @@ class Cluster:
 
     def jobs(self) -> list[dict[str, str]]:
         """The jobs that wait or run."""
-        names = ("id", "state", "node", "name", "comment")
-        lines = self.run("squeue", "--noheader", "--format=%i|%T|%N|%j|%k").splitlines()
+        names = ("id", "state", "node", "name", "folder")
+        lines = self.run("squeue", "--noheader", "--format=%i|%T|%N|%j|%Z").splitlines()
         return [dict(zip(names, line.split("|", 4), strict=True)) for line in lines]
 
     def node_state(self, node: str) -> str:
@@ -187,14 +190,15 @@ class Cluster:
                 start_new_session=True,
             )
         (self.folder / f"run/{name}.pid").write_text(str(process.pid))
+        _STARTED[process.pid] = process
 
     def _kill(self, name: str) -> None:
         path = self.folder / f"run/{name}.pid"
         pid = int(path.read_text())
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+        if pid in _STARTED:
+            _STARTED.pop(pid).wait()
         path.unlink()
 
 
@@ -206,7 +210,8 @@ def start(folder: Path, accounting: bool = False) -> Cluster:
     folder = folder.resolve()
     for name in ("etc", "run", "state", "munge", "dev", *(["database"] if accounting else [])):
         (folder / name).mkdir(parents=True)
-    os.chmod(folder, 0o755)
+    for path in (folder, folder.parent):
+        os.chmod(path, os.stat(path).st_mode | 0o755)
     cluster = Cluster(folder)
     try:
         _write_configuration(folder, accounting)

@@ -110,10 +110,10 @@ def test_aligned_mtl_makes_components_equally_long(rows, update):
 
 
 def test_pcgrad_without_conflict_is_the_sum(problem, weighting):
-    given = problem([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+    given = problem([[1.0, 0.0, 0.0, 0.0], [0.125, 1.0, 0.0, 0.0]])
     gradient, weights = given.step(weighting("pcgrad", 2))
     assert weights.tolist() == [1.0, 1.0]
-    assert gradient.tolist() == [2.0, 1.0, 0.0, 0.0]
+    assert gradient.tolist() == [1.125, 1.0, 0.0, 0.0]
 
 
 def test_pcgrad_draws_the_order(rows, update, problem, weighting):

@@ -67,6 +67,33 @@ def test_solutions_are_finite_for_any_gradients(values):
         assert weights.isfinite().all()
 
 
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6])
+def test_power_balance_of_nearly_opposite_gradients(gap, power):
+    """Two unit gradients of cosine -1 + gap: by symmetry gap w = w^-power, far from where the iteration starts."""
+    gram = torch.tensor([[1.0, gap - 1.0], [gap - 1.0, 1.0]], dtype=torch.float64)
+    weights, failed = power_balance(gram, power)
+    assert not failed
+    # 1e-6: the ridge of 1e-13 relative to a gap of 1e-6, and 1 - gap rounded to float64.
+    assert weights.tolist() == pytest.approx([gap ** (-1 / (1 + power))] * 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_power_balance_without_solution_stays_moderate(power):
+    gram = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
+    weights, failed = power_balance(gram, power)
+    assert failed
+    assert weights.tolist() == pytest.approx([1000.0, 1000.0])
+
+
+def test_conflict_averse_finds_the_kink():
+    """With c > 1 and zero in the hull of the gradients the minimum is g_w = 0, where the objective has no gradient."""
+    rows = torch.tensor([[1.0, 0.2], [-1.0, 0.3], [0.1, -1.0]], dtype=torch.float64)
+    weights, failed = conflict_averse(rows @ rows.T, 1.5)
+    assert not failed
+    assert torch.linalg.vector_norm(weights @ rows) < 1e-7
+
+
 def test_nan_gives_failures_or_nan_never_numbers_that_hide_it():
     gram = torch.full((3, 3), torch.nan, dtype=torch.float64)
     for solve in (min_norm, lambda k: conflict_averse(k, 0.4), dual_cone, lambda k: power_balance(k, 1.0)):

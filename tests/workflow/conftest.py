@@ -5,7 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,22 +18,36 @@ class Checkout:
 
     folder: Path
     home: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
-        """Run a command; its output is part of a failure's message."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """The tested environment's commands, a home folder of its own, nothing of the caller's settings."""
         binaries = str(Path(sys.executable).parent)
-        environment = {
+        kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("SNAKEMAKE", "MTLBENCH", "DVC"))
         }
-        environment |= {
+        return kept | {
             "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.home),
             "XDG_CACHE_HOME": str(self.home / ".cache"),
             "DVC_SITE_CACHE_DIR": str(self.home / "dvc-site"),
             "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t.invalid",
             "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t.invalid",
+            **self.extra,
         }  # fmt: skip
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Run a command; its output is part of a failure's message."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=900,
+        )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} gave {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done
@@ -72,15 +87,17 @@ PARTS = (
 )
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory, repository, request) -> Checkout:
-    """A fresh checkout with the tiny experiment, nothing run yet."""
-    from_conftest = (repository / "tests/conftest.py").read_text()
-    tiny = re.search(r'TINY = """\n(.*?)"""', from_conftest, re.S)
-    assert tiny is not None
-    base = tmp_path_factory.mktemp("workflow")
-    made = Checkout(base / "checkout", base / "home")
-    made.home.mkdir()
+def tiny_params(repository: Path) -> str:
+    """The text of the tiny params.yaml of tests/conftest.py."""
+    found = re.search(r'TINY = """\n(.*?)"""', (repository / "tests/conftest.py").read_text(), re.S)
+    assert found is not None
+    return found[1]
+
+
+def make_checkout(base: Path, repository: Path, params: str, extra: Mapping[str, str] | None = None) -> Checkout:
+    """A fresh git checkout of the project in ``base`` with this params.yaml, nothing run yet."""
+    made = Checkout(base / "checkout", base / "home", extra or {})
+    made.home.mkdir(parents=True)
     for part in PARTS:
         source, target = repository / part, made.folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +107,14 @@ def checkout(tmp_path_factory, repository, request) -> Checkout:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copy(source, target)
-    (made.folder / "params.yaml").write_text(tiny[1])
+    (made.folder / "params.yaml").write_text(params)
     made.run("git", "init", "-q")
     made.run("git", "add", "-A")
     made.run("git", "commit", "-qm", "start")
     return made
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, repository) -> Checkout:
+    """A fresh checkout with the tiny experiment, nothing run yet."""
+    return make_checkout(tmp_path_factory.mktemp("workflow"), repository, tiny_params(repository))

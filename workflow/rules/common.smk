@@ -6,7 +6,7 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-from mtlbench import grid
+from mtlbench import cluster, grid
 from mtlbench.errors import MtlbenchError
 from mtlbench.params import load
 
@@ -48,6 +48,16 @@ def print_partial_reports():
         found = [cell.manifest.exists() for cell in CELLS[name]]
         if any(found) and not all(found):
             subprocess.run(["mtlbench", "report", name, "--partial"], stdout=sys.stderr, check=False)
+
+
+def claim_checkout():
+    """On a cluster: refuse beside another Snakemake of this checkout, and end the jobs of a killed one."""
+    if workflow.local_exec:
+        return
+    try:
+        cluster.claim_checkout(lambda text: print(text, file=sys.stderr, flush=True))
+    except MtlbenchError as error:
+        raise WorkflowError(str(error)) from None
 
 
 if os.path.exists("dvc.lock") and not os.path.exists("results/cells"):

@@ -7,59 +7,21 @@ if the server still has the same file (If-Range).
 
 import contextlib
 import errno
-import json
 import os
-import random
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import requests
 from filelock import FileLock
 
 from mtlbench.datasets._accounts import open_session
 from mtlbench.datasets._base import Progress, RawFile
+from mtlbench.datasets._http import NextAddress, Patience, discard, fetch_from, state_path
 from mtlbench.datasets._progress import reporter
 from mtlbench.datasets._raw import check
 from mtlbench.errors import DataError
 from mtlbench.files import fsync_folder
-
-#: Answers that pass with time; others (404, 403 ...) make the next address be tried at once.
-_BUSY = {408, 425, 429, 500, 502, 503, 504}
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to insist: attempts without a new byte at one address, and the waits between them in seconds."""
-
-    attempts: int = 6
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
-    timeout: float = 30.0
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-
-    def wait(self, failures: int, told: float | None) -> None:
-        """Wait after a number of failures in a row: the time the server told, else twice as long each time.
-
-        The random part keeps many machines that lost the same server from coming back at the same moment.
-        """
-        seconds = told if told is not None else self.first_wait * 2 ** (failures - 1) * random.uniform(0.75, 1.25)
-        self.sleep(min(seconds, self.longest_wait))
-
-
-class _TryLater(Exception):
-    """An attempt failed in a way that may pass. ``told``: seconds after which the server wants to be asked again."""
-
-    def __init__(self, reason: str, told: float | None = None) -> None:
-        super().__init__(reason)
-        self.told = told
-
-
-class _NextAddress(Exception):
-    """This address will not give the file."""
 
 
 def download(
@@ -68,12 +30,12 @@ def download(
     """Fetch the files that are not in ``folder`` yet; returns all their paths.
 
     A file that is there and has its published size and digest is left alone; one that has not is replaced once the
-    right one is complete. Raises DataError that says what was tried, or how a person gets the files that need an
-    account; nothing half-written ever has a final name.
+    right one is complete. A file that is not required and cannot be had is left out. Raises DataError that says what
+    was tried, or how a person gets the files that need an account; nothing half-written ever has a final name.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    by_hand = [file for file in files if not file.urls and not (folder / file.name).is_file()]
+    by_hand = [file for file in files if not file.urls and not (folder / file.name).exists()]
     if by_hand:
         lines = [f"{folder}: these files cannot be downloaded by a program; put them into this folder:"]
         raise DataError("\n".join([*lines, *(f"  {file.name}: {file.instructions}" for file in by_hand)]))
@@ -81,9 +43,14 @@ def download(
         for file in files:
             report = progress or stack.enter_context(reporter(f"download {file.name}", "bytes"))
             with _alone(folder / f".{file.name}.lock"):
-                if not _complete(folder / file.name, file):
-                    _fetch(file, folder / file.name, report, patience or Patience())
-    return [folder / file.name for file in files]
+                try:
+                    if not _complete(folder / file.name, file):
+                        _fetch(file, folder / file.name, report, patience or Patience())
+                except DataError as error:
+                    if file.required:
+                        raise
+                    print(f"{error}\n{file.name} is not needed and left out", file=sys.stderr, flush=True)
+    return [folder / file.name for file in files if (folder / file.name).exists()]
 
 
 @contextlib.contextmanager
@@ -97,8 +64,10 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _complete(path: Path, file: RawFile) -> bool:
-    if not path.is_file():
+    if not path.exists():
         return False
+    if path.is_dir():  # an unpacked package or a folder of arrays; preparing looks into it
+        return True
     try:
         check(path, file)
     except DataError:
@@ -114,12 +83,12 @@ def _fetch(file: RawFile, path: Path, progress: Progress, patience: Patience) ->
     for url in file.urls:
         try:
             with open_session(file, url, patience.timeout) as session:
-                _fetch_from(session, url, file, part, progress, patience)
+                fetch_from(session, url, file, part, progress, patience)
             check(part, file)
-        except (_NextAddress, DataError) as error:
+        except (NextAddress, DataError) as error:
             reasons.append(f"  {url}: {error}")
             if isinstance(error, DataError):
-                _discard(part)
+                discard(part)
             continue
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -131,142 +100,9 @@ def _fetch(file: RawFile, path: Path, progress: Progress, patience: Patience) ->
             ) from error
         os.replace(part, path)
         fsync_folder(path.parent)
-        _state(part).unlink(missing_ok=True)
+        state_path(part).unlink(missing_ok=True)
         return
     raise DataError("\n".join([f"{path.name} could not be downloaded:", *reasons, _advice(file, path)]))
-
-
-def _fetch_from(
-    session: requests.Session, url: str, file: RawFile, part: Path, progress: Progress, patience: Patience
-) -> None:
-    """Attempts at one address until the file is whole; the count of failures starts anew with every new byte."""
-    failures = 0
-    while True:
-        before = part.stat().st_size if part.exists() else 0
-        try:
-            return _attempt(session, url, file, part, progress, patience.timeout)
-        except (_TryLater, requests.RequestException) as error:
-            grown = part.exists() and part.stat().st_size > before
-            failures = 1 if grown else failures + 1
-            if failures >= patience.attempts:
-                raise _NextAddress(f"gave up after {failures} attempts: {_plain(error)}") from error
-            patience.wait(failures, getattr(error, "told", None))
-
-
-def _attempt(
-    session: requests.Session, url: str, file: RawFile, part: Path, progress: Progress, timeout: float
-) -> None:
-    start, headers = _resume_headers(part, url)
-    with session.get(url, headers=headers, stream=True, timeout=timeout) as answer:
-        _check_status(answer)
-        if answer.status_code == 416:  # the part is already as long as the file, or the file has changed
-            total = _total(answer)
-            if total is None or total != start:
-                _discard(part)
-                raise _TryLater("the server's file is another one now; starting over")
-            return
-        if answer.status_code == 206 and _first_byte(answer) != start:
-            _discard(part)
-            raise _TryLater(f"asked for the bytes from {start}, was sent {answer.headers.get('Content-Range')}")
-        if answer.status_code == 200:  # a server that ignores Range sends everything
-            start = 0
-        if answer.headers.get("Content-Type", "").startswith("text/html") and not file.name.endswith(".html"):
-            raise _NextAddress("a web page came instead of the file (moved, or a login is needed)")
-        length = answer.headers.get("Content-Length")
-        total = start + int(length) if length is not None else file.bytes
-        if total is not None and shutil.disk_usage(part.parent).free < total - start:
-            raise OSError(errno.ENOSPC, "no space left")
-        _remember(part, url, answer)
-        _store(answer, part, start, total, progress)
-
-
-def _store(answer: requests.Response, part: Path, start: int, total: int | None, progress: Progress) -> None:
-    done = start
-    with open(part, "r+b" if start else "wb") as file:
-        file.seek(start)
-        file.truncate()
-        for block in answer.iter_content(_BLOCK):
-            file.write(block)
-            file.flush()
-            done += len(block)
-            progress(done, total or 0)
-        os.fsync(file.fileno())
-    if total is not None and done != total:
-        raise _TryLater(f"the connection ended after {done} of {total} bytes")
-
-
-def _check_status(answer: requests.Response) -> None:
-    status = answer.status_code
-    if status in _BUSY:
-        raise _TryLater(f"the server answered {status} {answer.reason}", _told(answer))
-    if status not in (200, 206, 416):
-        raise _NextAddress(f"the server answered {status} {answer.reason}")
-
-
-def _resume_headers(part: Path, url: str) -> tuple[int, dict[str, str]]:
-    # A compressed transfer would count other bytes than the file's.
-    headers = {"Accept-Encoding": "identity"}
-    if not part.exists():
-        return 0, headers
-    size = part.stat().st_size
-    state = _read_state(part)
-    # Another address may hold another version; only its own bytes are continued.
-    if not size or state.get("url") != url:
-        _discard(part)
-        return 0, headers
-    headers["Range"] = f"bytes={size}-"
-    if state.get("tag"):
-        headers["If-Range"] = state["tag"]
-    return size, headers
-
-
-def _remember(part: Path, url: str, answer: requests.Response) -> None:
-    tag = answer.headers.get("ETag", "")
-    if not tag or tag.startswith("W/"):  # weak tags do not promise equal bytes
-        tag = answer.headers.get("Last-Modified", "")
-    _state(part).write_text(json.dumps({"url": url, "tag": tag}), encoding="utf-8")
-
-
-def _read_state(part: Path) -> dict[str, str]:
-    try:
-        return json.loads(_state(part).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-
-
-def _state(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
-
-
-def _discard(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _state(part).unlink(missing_ok=True)
-
-
-def _first_byte(answer: requests.Response) -> int | None:
-    given = answer.headers.get("Content-Range", "").removeprefix("bytes ").split("-")[0]
-    return int(given) if given.isdigit() else None
-
-
-def _total(answer: requests.Response) -> int | None:
-    given = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(given) if given.isdigit() else None
-
-
-def _told(answer: requests.Response) -> float | None:
-    given = answer.headers.get("Retry-After", "")
-    return float(given) if given.isdigit() else None
-
-
-def _plain(error: Exception) -> str:
-    """What went wrong without the library's nested quotations."""
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection (wrong address, no network, or the server is down)"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection was cut off"
-    return str(error)
 
 
 def _advice(file: RawFile, path: Path) -> str:

@@ -37,8 +37,12 @@ def check_orientation(path: Path, indices: np.ndarray) -> None:
         picture = nyu.read(path, "images", int(index))
         labels = nyu.read(path, "labels", int(index))
         depth = nyu.read(path, "depths", int(index))
-        edges = _edges(picture.mean(2), 30.0)
-        maps = {"labels": _edges(labels.astype(np.float64), 1.0), "depths": _edges(np.log(np.maximum(depth, 0.1)), 0.1)}
+        # Every second pixel is enough, and four times as fast.
+        edges = _edges(picture[::2, ::2].mean(2), 30.0)
+        maps = {
+            "labels": _edges(labels[::2, ::2].astype(np.float64), 1.0),
+            "depths": _edges(np.log(np.maximum(depth[::2, ::2], 0.1)), 0.1),
+        }
         for field, other in maps.items():
             scores[field] += [_correlation(edges, flip(other)) for flip in _FLIPS.values()]
         frames.append(_frame(picture))
@@ -49,7 +53,7 @@ def check_orientation(path: Path, indices: np.ndarray) -> None:
             entry[1] += len(where)
     for field, score in scores.items():
         # Blank maps correlate with nothing; a real mismatch shows a clear winner among the flips.
-        if score.argmax() and score.max() > 0.05 * len(chosen):
+        if score.max() > max(0.05 * len(chosen), 2 * score[0]):
             how = list(_FLIPS)[int(score.argmax())]
             raise DataError(
                 f"{path}: images and {field} do not fit: {field} match the pictures when {how}. Transpose MATLAB's "
@@ -63,7 +67,8 @@ def _check_whole(path: Path, frames: list[tuple[int, int]], rows: dict[str, list
         floor, ceiling = (total / count for total, count in rows.values())
         if floor < ceiling:
             raise DataError(f"{path}: floors lie at row {floor:.0f} and ceilings at {ceiling:.0f}: all is upside down")
-    framed = [(left, right) for left, right in frames if 0 < left < 40 and 0 < right < 40]
+    # A bright window at the picture's border looks like a wider frame.
+    framed = [(left, right) for left, right in frames if 0 < left < 12 and 0 < right < 12]
     if framed:
         left, right = np.median(framed, axis=0)
         if left > right:
@@ -76,7 +81,7 @@ def _check_whole(path: Path, frames: list[tuple[int, int]], rows: dict[str, list
 def _edges(map_: np.ndarray, most: float) -> np.ndarray:
     """Edge strength (rows, columns) without the frame, limited so that a few strong edges do not decide."""
     down, right = np.gradient(map_)
-    return np.minimum(np.hypot(down, right), most)[24:-24, 24:-24]
+    return np.minimum(np.hypot(down, right), most)[12:-12, 12:-12]
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -22,7 +22,7 @@ FIELDS = {
 }
 #: Farthest depth in metres that the sensor's 11 bits give; more means another unit.
 _FARTHEST = 10.5
-# Cache for compressed chunks that span several images, as MATLAB may write them.
+# Cache of each field for compressed chunks that span several images, as MATLAB may write them.
 _CHUNK_CACHE = 64 << 20
 
 
@@ -51,7 +51,12 @@ def label_lookup(classes: int) -> np.ndarray:
 def open_labeled(path: Path) -> h5py.File:
     """The file, opened once per process."""
     try:
-        return h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+        file = h5py.File(path, "r")
+        chunks = [file[name].chunks for name in FIELDS if isinstance(file.get(name), h5py.Dataset)]
+        if any(chunk and chunk[0] > 1 for chunk in chunks):
+            file.close()
+            file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
+        return file
     except OSError as error:
         raise DataError(
             f"{path}: expected an HDF5 file (MATLAB v7.3), found {_what(path)} ({error}). If the download was cut off, "

@@ -1,7 +1,5 @@
 """CityScapes from the official packages."""
 
-import csv
-import functools
 import io
 import json
 import re
@@ -16,6 +14,7 @@ from pydantic import Field
 
 from mtlbench.datasets import _packages as packages
 from mtlbench.datasets._base import Dataset, Login, RawFile, Split
+from mtlbench.datasets._cityscapes_labels import class_names, label_lookup
 from mtlbench.datasets._raw import check, digest_of, digest_of_folder
 from mtlbench.datasets._resize import resize_nearest, resize_picture
 from mtlbench.errors import DataError
@@ -44,9 +43,9 @@ class CityScapes(Dataset):
     has no public labels, so the validation images are the test split, as everywhere. The files store the disparity
     d = (p - 1) / 256 pixels of the full width of 2048 as 16-bit p; p = 0 is unknown. ``inverse_depth`` chooses what is
     stored: ``mtan`` p / 65535 (the published tables' number, without a unit), ``pixels`` d, ``auto_lambda`` d / 4
-    (pixels of a width of 512), ``metric`` d / (f b) in 1/metres with each image's own focal length and baseline. Zero disparity
-    (p = 1, infinitely far) has no relative error and counts as unknown, except under ``mtan``, which does not tell it
-    apart.
+    (pixels of a width of 512), ``metric`` d / (f b) in 1/metres with each image's own focal length and baseline.
+    Zero disparity (p = 1, infinitely far) has no relative error and counts as unknown, except under ``mtan``, which
+    does not tell it apart.
     """
 
     version: ClassVar[int] = 1
@@ -222,36 +221,6 @@ class _Image:
         if not 50 < product < 5000:  # pixels times metres: 2262 x 0.21 in the published files
             raise DataError(f"{name}: expected a baseline in metres and fx in pixels, found the product {product:g}")
         return product
-
-
-@functools.cache
-def label_table() -> list[dict[str, str]]:
-    """Label id, name, class19 (-1 = void), category, class7: the public label table."""
-    with open(Path(__file__).parent / "tables" / "cityscapes_labels.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def class_names(classes: int) -> list[str]:
-    """The names of the classes in the order of their numbers."""
-    if classes == 2:
-        return ["background", "foreground"]
-    column = "name" if classes == 19 else "category"
-    numbered = {int(row[f"class{classes}"]): row[column] for row in label_table()}
-    return [numbered[number] for number in range(classes)]
-
-
-@functools.cache
-def label_lookup(classes: int) -> np.ndarray:
-    """int8 (34,): class index of each label id; -1 = void."""
-    lookup = np.full(34, -1, np.int8)
-    for row in label_table():
-        if int(row["id"]) < 0:  # license plates are not drawn into the label pictures
-            continue
-        number = int(row["class19" if classes == 19 else "class7"])
-        if classes == 2 and number >= 0:
-            number = int(row["category"] in ("sky", "human", "vehicle"))
-        lookup[int(row["id"])] = number
-    return lookup
 
 
 def _recordings(place: Path, package: str) -> dict[tuple[str, str], str]:

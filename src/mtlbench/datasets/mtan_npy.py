@@ -11,8 +11,8 @@ from pydantic import Field
 
 from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets._base import Dataset, RawFile, Split
+from mtlbench.datasets._cityscapes_labels import class_names
 from mtlbench.datasets._raw import digest_of_folder
-from mtlbench.datasets.cityscapes import class_names
 from mtlbench.errors import DataError, ParamsError
 
 _SPLITS = {"train": "train", "test": "val"}

@@ -25,7 +25,7 @@ class SegNetSplitDeep(Model):
     ) -> None:
         super().__init__(tasks)
         filters = scaled(width)
-        self.backbone = SegNetBackbone(filters, convolutions=2)
+        self.backbone = SegNetBackbone(filters, repeats=2)
         self.heads = heads(filters[0], self.tasks)
         initialise(self)
 

@@ -1,17 +1,24 @@
 """Segmentation class by class: IoU bars and confusion matrices."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
 
 from mtlbench.metrics.segmentation import class_iou
 from mtlbench.report.analysis import Analysis
 from mtlbench.report.grid import Row
 from mtlbench.report.style import BASELINE, COLOURS, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.tasks.segmentation import Segmentation
 
 _TASK = "segmentation"
+
+
+def class_names(analysis: Analysis) -> list[str]:
+    """Names of the classes; empty without segmentation."""
+    task = analysis.grid.tasks.get(_TASK)
+    return list(task.class_names) if isinstance(task, Segmentation) else []
 
 
 def confusion(analysis: Analysis, row: Row) -> np.ndarray | None:
@@ -20,24 +27,23 @@ def confusion(analysis: Analysis, row: Row) -> np.ndarray | None:
     return None if evidence is None else evidence.totals.get(_TASK, {}).get("confusion")
 
 
-def class_table(analysis: Analysis) -> pd.DataFrame:
-    """IoU in percent (rows of the grid x classes); empty without segmentation."""
-    task = analysis.grid.tasks.get(_TASK)
-    found = {row.label: confusion(analysis, row) for row in analysis.grid.rows} if task else {}
-    known = {label: 100 * class_iou(matrix) for label, matrix in found.items() if matrix is not None}
-    return pd.DataFrame.from_dict(known, orient="index", columns=list(getattr(task, "class_names", ())))
+def _confusions(analysis: Analysis, rows: Iterable[Row | None]) -> dict[Row, np.ndarray]:
+    """The rows whose matrix is known, in their order."""
+    found = {row: confusion(analysis, row) for row in rows if row is not None}
+    return {row: matrix for row, matrix in found.items() if matrix is not None}
 
 
 def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | None:
     """IoU of every class for the baseline and the best row of each model, commonest class first."""
-    rows = [row for row in analysis.leaders if confusion(analysis, row) is not None]
-    if not rows:
+    best = sorted((row for row in analysis.leaders if not row.single_task), key=analysis.ranking.index)[: most - 1]
+    shown = [row for row in analysis.leaders if row is analysis.grid.baseline or row in best]
+    known = _confusions(analysis, shown)
+    if not known:
         return None
-    best = sorted((row for row in rows if not row.single_task), key=analysis.ranking.index)[: most - 1]
-    rows = [row for row in rows if row is analysis.grid.baseline or row in best]
-    share = confusion(analysis, rows[0]).sum(1)
+    rows = list(known)
+    share = known[rows[0]].sum(1)
     order = np.argsort(-share, kind="stable")
-    names = np.array(analysis.grid.tasks[_TASK].class_names)[order]
+    names = np.array(class_names(analysis))[order]
     shares = 100 * share[order] / max(share.sum(), 1)
     multi = iter(COLOURS)
     with styled():
@@ -46,7 +52,7 @@ def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | Non
         axes = figure.subplots()
         for i, row in enumerate(rows):
             colour = BASELINE if row.single_task else next(multi)
-            values = 100 * class_iou(confusion(analysis, row))[order]
+            values = 100 * class_iou(known[row])[order]
             axes.barh(np.arange(len(names)) - 0.4 + height * (i + 0.5), np.nan_to_num(values), height * 0.92,
                       color=colour, label=row.label)  # fmt: skip
         axes.set_yticks(
@@ -67,16 +73,16 @@ def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | Non
 def confusions(analysis: Analysis, folder: Path) -> Picture | None:
     """Row-normalised confusion matrices of the baseline and of the best row."""
     candidates = [analysis.grid.baseline, next((r for r in analysis.ranking if not r.single_task), None)]
-    rows = [row for row in candidates if row is not None and confusion(analysis, row) is not None]
-    if not rows:
+    known = _confusions(analysis, candidates)
+    if not known:
         return None
-    names = analysis.grid.tasks[_TASK].class_names
+    rows, names = list(known), class_names(analysis)
     with styled():
         side = min(4.3, 0.2 * len(names) + 1.7)
         figure = new_figure(side * len(rows) + 0.5, side)
         panels = figure.subplots(1, len(rows), squeeze=False)[0]
         for axes, row in zip(panels, rows, strict=True):
-            matrix = confusion(analysis, row).astype(float)
+            matrix = known[row].astype(float)
             shares = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
             sns.heatmap(shares, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True,
                         linewidths=0.3, linecolor="#F2F3F5",

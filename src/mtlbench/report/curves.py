@@ -28,6 +28,7 @@ from mtlbench.tasks._base import Metric
 
 #: Above this many weightings each gets a panel of its own, with the others in grey behind it.
 MOST_COLOURS = 7
+SPLITS = {"test": "test", "val": "held out"}
 BAND = "Bands: one standard deviation over seeds."
 
 
@@ -72,11 +73,11 @@ def has_baseline(grid: Grid) -> bool:
     return grid.baseline is not None and bool(grid.baseline.done)
 
 
-def _legend(figure: Any, palette: dict[str, str], baseline: bool) -> None:
+def _legend(figure: Any, palette: dict[str, str], grid: Grid) -> None:
     handles = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
-    if baseline:
+    if has_baseline(grid):
         handles.append(Line2D([], [], color=BASELINE, label=SINGLE))
-    handles.append(Line2D([], [], color="#555", label="test"))
+    handles.append(Line2D([], [], color="#555", label=SPLITS[grid.unseen]))
     handles.append(Line2D([], [], color="#555", linestyle=(0, (3, 1.6)), linewidth=1.0, label="train"))
     figure.legend(
         handles=handles, loc="outside upper left", ncols=min(len(handles), 9), handlelength=2.2, columnspacing=1.4
@@ -88,11 +89,11 @@ def _panel(
 ) -> None:
     """One panel: a metric (or the loss) of a task, for all rows and the baseline."""
     quantity, scale = (metric.name, metric.scale) if metric else ("loss", 1.0)
-    lines = [(grid.baseline, BASELINE)] if has_baseline(grid) else []
+    lines = [(grid.baseline, BASELINE)] if grid.baseline is not None else []
     lines += [(row, palette[row.weighting]) for row in rows]
     for row, colour in lines:
         band(axes, curve(row, task, quantity, "train"), colour, scale, train=True)
-        band(axes, curve(row, task, quantity, "test"), colour, scale)
+        band(axes, curve(row, task, quantity, grid.unseen), colour, scale)
     sensible_range(axes)
     tidy(axes)
     axes.set_ylabel(_quantity(grid, task, metric))
@@ -122,11 +123,12 @@ def model_curves(grid: Grid, model: str, folder: Path) -> list[Picture]:
                 axes[0, column].set_title(task_title(name))
                 axes[1, column].set_xlabel("epoch")
             figure.align_ylabels()
-            _legend(figure, palette, has_baseline(grid))
+            _legend(figure, palette, grid)
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             caption = (
-                f"{model}: the primary metric (above) and the loss (below) of each task over the epochs, on the test "
-                f"set (solid) and the training set (dashed). {BAND} The gap between the two is overfitting."
+                f"{model}: the primary metric (above) and the loss (below) of each task over the epochs, on the "
+                f"{SPLITS[grid.unseen]} images (solid) and the training images (dashed). {BAND} The gap between "
+                "the two is overfitting."
             )
             pictures.append(save(figure, folder, f"curves_{model}{suffix}", caption))
     return pictures
@@ -148,7 +150,7 @@ def all_metrics(grid: Grid, model: str, folder: Path) -> Picture:
         for panel in list(axes)[len(panels) :]:
             panel.axis("off")
         figure.supxlabel("epoch", fontsize=8.5)
-        _legend(figure, palette, has_baseline(grid))
+        _legend(figure, palette, grid)
         return save(figure, folder, f"metrics_{model}", f"{model}: all metrics over the epochs. {BAND}")
 
 
@@ -172,9 +174,10 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
                 _widest(axes[line])
             figure.supxlabel("epoch", fontsize=8.5)
             figure.align_ylabels()
-            _legend(figure, {w: palette[w] for w in weightings[:MOST_COLOURS]}, has_baseline(grid))
+            _legend(figure, {w: palette[w] for w in weightings[:MOST_COLOURS]}, grid)
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
-            caption = f"The primary metric of each task for all models, test (solid) and train (dashed). {BAND}"
+            split = SPLITS[grid.unseen]
+            caption = f"The primary metric of each task for all models: {split} (solid) and train (dashed). {BAND}"
             pictures.append(save(figure, folder, f"curves_overview{suffix}", caption))
     return pictures
 

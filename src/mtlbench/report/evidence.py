@@ -112,7 +112,7 @@ def group_means(task: Task, statistics: Mapping[str, np.ndarray], batch: int) ->
 
 def _mean_of_known(values: np.ndarray) -> np.ndarray:
     known = values[~np.isnan(values)]
-    return known.mean() if len(known) else np.float64("nan")
+    return np.asarray(known.mean() if len(known) else np.nan)
 
 
 def _wide(values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ import pandas as pd
 from mtlbench.report.aggregate import curve
 from mtlbench.report.analysis import Analysis
 from mtlbench.report.comparisons import main_column
-from mtlbench.report.grid import mean, spread
+from mtlbench.report.curves import SPLITS
+from mtlbench.report.grid import Row, mean, spread
 from mtlbench.report.text import DASH, cell_text, number, task_title
 
 
@@ -87,25 +88,27 @@ def gaps(analysis: Analysis) -> pd.DataFrame:
     """Training against test value of each task's primary metric at the last epoch, for the best row of each model.
 
     Rows by label; columns (task and metric, "train" | "test" | "best test (epoch)"), texts in displayed units of the
-    mean over seeds.
+    mean over seeds. Held-out images stand in for the test set where only they were evaluated in every epoch.
     """
     records: dict[str, dict[tuple[str, str], str]] = {}
     for row in analysis.leaders:
-        record: dict[tuple[str, str], str] = {}
-        for name, task in analysis.grid.tasks.items():
-            metric = next(m for m in task.metrics if m.primary)
-            train, test = (curve(row, name, metric.name, split).mean(axis=1) for split in ("train", "test"))
-            if train.empty or test.dropna().empty:
-                continue
-            best = int(test.idxmax() if metric.higher_is_better else test.idxmin())
-            title = f"{task_title(name)}: {metric.display}" + (f" [{metric.unit}]" if metric.unit else "")
-            values = [
-                number(v * metric.scale, metric.decimals) for v in (train.iloc[-1], test.iloc[-1], test.iloc[best])
-            ]
-            record |= {
-                (title, "train"): values[0], (title, "test"): values[1],
-                (title, "best test (epoch)"): f"{values[2]} ({best + 1})",
-            }  # fmt: skip
-        if record:
-            records[row.label] = record
+        parts = [_gap(analysis, row, name) for name in analysis.grid.tasks]
+        if any(parts):
+            records[row.label] = {key: text for part in parts for key, text in part.items()}
     return pd.DataFrame.from_dict(records, orient="index").fillna(DASH)
+
+
+def _gap(analysis: Analysis, row: Row, name: str) -> dict[tuple[str, str], str]:
+    """The three columns of one task; {} when a curve is missing."""
+    metric = next(m for m in analysis.grid.tasks[name].metrics if m.primary)
+    split = analysis.grid.unseen
+    train, other = (curve(row, name, metric.name, part).mean(axis=1) for part in ("train", split))
+    if train.empty or other.dropna().empty:
+        return {}
+    best = int(other.idxmax() if metric.higher_is_better else other.idxmin())
+    title = f"{task_title(name)}: {metric.display}" + (f" [{metric.unit}]" if metric.unit else "")
+    first, last, peak = (
+        number(v * metric.scale, metric.decimals) for v in (train.iloc[-1], other.iloc[-1], other[best])
+    )
+    shown = SPLITS[split]
+    return {(title, "train"): first, (title, shown): last, (title, f"best {shown} (epoch)"): f"{peak} ({best + 1})"}

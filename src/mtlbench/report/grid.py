@@ -90,7 +90,7 @@ class Row:
         found: dict[str, dict[str, float]] = {}
         for cell in self.done:
             if cell.cell.seed == seed:
-                found.update(cell.metrics.get(rule, {}))
+                found |= {task: dict(values) for task, values in cell.metrics.get(rule, {}).items()}
         return found
 
 
@@ -116,6 +116,15 @@ class Grid:
     def baseline(self) -> Row | None:
         """The single-task row that Delta_m is relative to."""
         return next((r for r in self.rows if r.single_task and r.model == self.input.baseline), None)
+
+    @cached_property
+    def unseen(self) -> str:
+        """The split whose curve stands beside the training curve: "test", or "val" when only that was recorded.
+
+        Under the protocol ``held_out`` the test set is not evaluated in every epoch unless params.yaml asks for it.
+        """
+        names = {name for row in self.rows for cell in row.done for name in cell.history}
+        return "test" if any(name.startswith("test_") for name in names) or not names else "val"
 
     def baseline_values(self, rule: str = "reported") -> dict[str, dict[str, float]]:
         """{task: {metric: mean over seeds}} of the baseline; {} without one."""

@@ -12,7 +12,9 @@ from mtlbench.report.grid import SINGLE, Grid, Row
 from mtlbench.report.style import WIDTH, Picture, chunks, new_figure, save, styled
 from mtlbench.report.text import task_title
 from mtlbench.tasks._base import Task
-from mtlbench.tasks._draw import INVALID
+from mtlbench.tasks._distance import DistanceTask
+from mtlbench.tasks._draw import INVALID, class_colours
+from mtlbench.tasks.segmentation import Segmentation
 
 #: Test images in a model's panel, and in the comparison of models.
 PANEL_IMAGES = 3
@@ -113,7 +115,7 @@ def mosaic(pictures: Sequence[Sequence[np.ndarray | None]], columns: Sequence[st
 def _panel_line(grid: Grid, samples: Samples, i: int, line: int) -> list[np.ndarray | None]:
     """The pictures of one line: ground truth (0), prediction (1) or error (2) of every task, after the photograph."""
     photograph = np.moveaxis(samples["image"][i], 0, -1)
-    pictures: list[np.ndarray | None] = []
+    pictures = []
     for name, task in grid.tasks.items():
         target, prediction = samples[f"target_{name}"][i], samples[f"prediction_{name}"][i]
         if line == 2:
@@ -134,8 +136,7 @@ def _panel_line(grid: Grid, samples: Samples, i: int, line: int) -> list[np.ndar
 def compared_models(analysis: Analysis, folder: Path) -> list[Picture]:
     """For every task the same test images for all models (best row of each): prediction above, error below."""
     known = [(row, samples) for row in analysis.leaders if (samples := row_samples(row))]
-    reference = known[0][1]["indices"] if known else None
-    known = [(row, samples) for row, samples in known if np.array_equal(samples["indices"], reference)]
+    known = [(row, samples) for row, samples in known if np.array_equal(samples["indices"], known[0][1]["indices"])]
     if len(known) < 2:
         return []
     pictures = []
@@ -199,23 +200,22 @@ def legend(grid: Grid, folder: Path) -> Picture:
     """What the colours of all pictures mean: classes, scales, error scales, missing ground truth."""
     from matplotlib.patches import Patch
 
-    from mtlbench.tasks._draw import class_colours
-
     with styled():
-        bars = [(name, task) for name, task in grid.tasks.items() if hasattr(task, "display_range")]
-        classes = getattr(grid.tasks.get("segmentation"), "class_names", ())
+        bars = [(name, task) for name, task in grid.tasks.items() if isinstance(task, DistanceTask)]
+        classes = next((task.class_names for task in grid.tasks.values() if isinstance(task, Segmentation)), ())
         figure = new_figure(WIDTH, 0.75 + 0.24 * -(-(len(classes) + 2) // 7))
         axes = figure.subplots(1, len(bars) + len(grid.tasks), squeeze=False)[0]
         for panel, (name, task) in zip(axes, bars, strict=False):
-            _bar(panel, task.colours, *task.display_range, f"{task_title(name)} [{task.metrics[0].unit or 'ratio'}]")
+            low, high = task.display_range
+            _bar(panel, task.colours, low, high, f"{task_title(name)} [{task.metrics[0].unit or 'ratio'}]")
         for panel, (name, task) in zip(axes[len(bars) :], grid.tasks.items(), strict=True):
             low, high, unit = task.error_range
             _bar(panel, ERROR_COLOURS, low, high, f"error: {task_title(name).lower()} [{unit or 'ratio'}]")
         patches = [
-            Patch(color=colour / 255, label=text)
+            Patch(color=tuple(colour / 255), label=text)
             for colour, text in zip(class_colours(len(classes)), classes, strict=True)
         ]
-        patches.append(Patch(color=np.array(INVALID) / 255, label="no ground truth"))
+        patches.append(Patch(color=tuple(np.array(INVALID) / 255), label="no ground truth"))
         if "normals" in grid.tasks:
             patches.append(Patch(facecolor="#8080FF", label="normals: red right, green up, blue to the camera"))
         figure.legend(handles=patches, loc="outside lower left", ncols=7, columnspacing=1.2, handlelength=1.2)

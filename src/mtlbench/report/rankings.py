@@ -20,7 +20,7 @@ MOST_PAIRS = 20
 MOST_DIAGRAM = 12
 
 
-def tested_rows(analysis: Analysis, most: int) -> list[Row]:
+def rows_with_evidence(analysis: Analysis, most: int) -> list[Row]:
     """The best rows that have evidence, best first."""
     column = main_column(analysis.grid)
     return [
@@ -30,7 +30,7 @@ def tested_rows(analysis: Analysis, most: int) -> list[Row]:
 
 def forest(analysis: Analysis, folder: Path) -> Picture | None:
     """The main column of every row with its intervals and single seeds."""
-    column, rows = main_column(analysis.grid), tested_rows(analysis, MOST_ROWS)
+    column, rows = main_column(analysis.grid), rows_with_evidence(analysis, MOST_ROWS)
     if not rows:
         return None
     scale = column.metric.scale
@@ -97,7 +97,7 @@ def pair_matrix(analysis: Analysis, rows: list[Row]) -> pd.DataFrame:
 
 def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
     """Probability that A beats B as a matrix; a dot marks pairs that survive the corrected test."""
-    rows = tested_rows(analysis, MOST_PAIRS)
+    rows = rows_with_evidence(analysis, MOST_PAIRS)
     if len(rows) < 3:
         return None
     matrix = pair_matrix(analysis, rows) * 100
@@ -132,7 +132,7 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
 
 def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
     """Critical-difference diagrams of the mean rank over test images, for all tasks together and each by itself."""
-    rows = tested_rows(analysis, MOST_DIAGRAM)
+    rows = rows_with_evidence(analysis, MOST_DIAGRAM)
     ranks = image_ranks(analysis.grid, analysis.evidence, [row.slug for row in rows]) if len(rows) > 2 else {}
     if not ranks:
         return None

@@ -48,8 +48,4 @@
   };
   filter.addEventListener("input", apply);
   apply();
-
-  window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((part) => { part.open = true; });
-  });
 })();

@@ -25,7 +25,7 @@ WIDTH = 9.0
 #: How large the page shows a figure; its text is then about as large as the page's.
 PIXELS_PER_INCH = 122
 
-_STYLE: dict[str, Any] = {
+_STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "axes.titlesize": 9.5,

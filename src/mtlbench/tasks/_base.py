@@ -36,8 +36,8 @@ class Task(ABC):
     metric never depends on the batch size.
     """
 
-    #: The metrics in the order of the tables.
-    metrics: ClassVar[tuple[Metric, ...]]
+    #: The metrics in the order of the tables; a class attribute unless an option changes a unit.
+    metrics: tuple[Metric, ...]
     #: Axis label of the loss.
     loss_name: ClassVar[str]
 
@@ -103,7 +103,7 @@ class Task(ABC):
         """The error (H, W) float32 of one decoded prediction against its target; NaN where invalid."""
 
     #: The error map's colour range and unit: (low, high, unit).
-    error_range: ClassVar[tuple[float, float, str]]
+    error_range: tuple[float, float, str]
 
 
 def make_tasks(descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, Task]:

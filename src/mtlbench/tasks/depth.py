@@ -15,11 +15,11 @@ class Depth(DistanceTask):
     Targets (N, 1, H, W) metres, 0 = invalid.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
+    metrics: tuple[Metric, ...] = (
         Metric("abs_error", "Abs. err.", "m", False, decimals=4, primary=True),
         Metric("rel_error", "Rel. err.", "", False, decimals=4),
     )
-    error_range: ClassVar[tuple[float, float, str]] = (0.0, 1.5, "m")
+    error_range: tuple[float, float, str] = (0.0, 1.5, "m")
     colours: ClassVar[str] = "viridis_r"
 
     def __init__(

@@ -16,11 +16,11 @@ class InverseDepth(DistanceTask):
     target is nearly 0, as in the published tables of CityScapes.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
+    metrics: tuple[Metric, ...] = (
         Metric("abs_error", "Abs. err.", "", False, decimals=4, primary=True),
         Metric("rel_error", "Rel. err.", "", False, decimals=2),
     )
-    error_range: ClassVar[tuple[float, float, str]] = (0.0, 0.1, "")
+    error_range: tuple[float, float, str] = (0.0, 0.1, "")
     colours: ClassVar[str] = "viridis"
 
     def __init__(

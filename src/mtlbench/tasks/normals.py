@@ -21,7 +21,7 @@ class Normals(Task):
     any channel is not zero; the reference codes add up the channels and so drop good normals.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
+    metrics: tuple[Metric, ...] = (
         Metric("angle_mean", "Mean", "°", False, primary=True),
         Metric("angle_median", "Median", "°", False),
         Metric("within_11_25", "<11.25°", "%", True, scale=100.0),
@@ -29,7 +29,7 @@ class Normals(Task):
         Metric("within_30", "<30°", "%", True, scale=100.0),
     )
     loss_name: ClassVar[str] = "1 − mean cosine"
-    error_range: ClassVar[tuple[float, float, str]] = (0.0, 60.0, "°")
+    error_range: tuple[float, float, str] = (0.0, 60.0, "°")
     channels = 3
 
     def activate(self, raw: Tensor) -> Tensor:

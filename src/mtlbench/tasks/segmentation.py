@@ -24,12 +24,12 @@ class Segmentation(Task):
     (N, K, H, W); decoded predictions are class indices.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]] = (
+    metrics: tuple[Metric, ...] = (
         Metric("miou", "mIoU", "%", True, scale=100.0, primary=True),
         Metric("pixel_accuracy", "Pix. acc.", "%", True, scale=100.0),
     )
     loss_name: ClassVar[str] = "cross entropy"
-    error_range: ClassVar[tuple[float, float, str]] = (0.0, 1.0, "wrong class")
+    error_range: tuple[float, float, str] = (0.0, 1.0, "wrong class")
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from mtlbench import keys, provenance, store
-from mtlbench.errors import DataError, DivergedError, Interrupted, MtlbenchError
+from mtlbench.errors import BusyError, DataError, DivergedError, Interrupted, MtlbenchError
 from mtlbench.files import atomic_writer, read_json, write_json, write_text
 from mtlbench.grid import Cell
 from mtlbench.lease import Lease, lease
@@ -95,7 +95,8 @@ def _event_log(cell: Cell, work: Path) -> Iterator[None]:
     root.addHandler(handler)
     try:
         yield
-    except Interrupted:
+    except (Interrupted, BusyError) as error:
+        logger.info("%s: %s", cell.path, error)
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, MtlbenchError) else f"{type(error).__name__}: {error}"
@@ -165,8 +166,11 @@ def _dataset_manifest(cell: Cell) -> dict[str, Any]:
 
 
 def _train(cell: Cell, trainer: Trainer, holder: Lease) -> None:
+    place = f"on {socket.gethostname()}, process {os.getpid()}"
     if trainer.resume():
-        logger.info("%s: continuing in epoch %d after step %d", cell.path, trainer.epoch + 1, trainer.step)
+        logger.info("%s: continuing in epoch %d after step %d %s", cell.path, trainer.epoch + 1, trainer.step, place)
+    else:
+        logger.info("%s: starting %s", cell.path, place)
     epochs = trainer.training.epochs
     with ExitStack() as stack:
         signals = stack.enter_context(StopSignal())

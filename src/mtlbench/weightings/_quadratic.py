@@ -75,9 +75,9 @@ def dual_cone(cosine: Tensor) -> tuple[Tensor, Tensor]:
     matrices = _face_matrices(cosine, mask)
     right = (-mask[:, :, None] * cosine).repeat(len(_RIDGES), 1, 1)
     inside = torch.linalg.solve_ex(matrices, right)[0] * mask.repeat(len(_RIDGES), 1)[:, :, None]
-    zero = torch.zeros(1, count, count, dtype=cosine.dtype, device=cosine.device)
-    # (candidates, coefficients, tasks) -> (tasks, candidates, coefficients)
-    candidates = torch.cat([zero, inside]).permute(2, 0, 1)
+    # (candidates, coefficients, tasks) -> (tasks, candidates, coefficients). Not to add anything is among them: the
+    # face of the task itself, where u = -1 is clamped to 0.
+    candidates = inside.permute(2, 0, 1)
     candidates = torch.where(candidates.isfinite(), candidates, 0.0).clamp_min(0.0)
     total = candidates + torch.eye(count, dtype=cosine.dtype, device=cosine.device)[:, None, :]
     objective, error = _quadratic(total, cosine)

@@ -1,6 +1,7 @@
 """The dilated ResNet and the DeepLab head against torchvision's, and the loading of pretrained weights."""
 
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -64,6 +65,24 @@ def test_weights_come_from_a_file(tmp_path: Path, network: nn.Module, suffix: st
     backbone = ResNetBackbone(18, str(file))
     assert torch.equal(backbone.stem[1].weight, network.conv1.weight)
     assert torch.equal(backbone.layers[3][1].bn2.running_var, network.layer4[1].bn2.running_var)
+
+
+def test_imagenet_weights_come_from_torch_s_cache(tmp_path: Path, network: nn.Module, monkeypatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    cached = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    cached.parent.mkdir(parents=True)
+    torch.save(network.state_dict(), cached)
+    assert torch.equal(ResNetBackbone(18, "imagenet").stem[1].weight, network.conv1.weight)
+
+
+def test_imagenet_weights_that_cannot_be_fetched_say_where_to_put_them(tmp_path: Path, monkeypatch) -> None:
+    def offline(*_, **__) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", offline)
+    with pytest.raises(ParamsError, match=r"resnet18-f37072fd.pth could not be fetched .*no route.*hub/checkpoints"):
+        ResNetBackbone(18, "imagenet")
 
 
 def test_weights_of_another_depth_are_refused(tmp_path: Path, network: nn.Module) -> None:

@@ -100,10 +100,7 @@ def pretrained(depth: int, weights: str, expected: dict[str, Tensor]) -> dict[st
     read without running code from it. ``expected``: the tensors that are wanted. Raises ParamsError when the
     file is missing, is no such file or holds another network.
     """
-    if weights == "imagenet":
-        state = getattr(torchvision.models, f"ResNet{depth}_Weights").IMAGENET1K_V1.get_state_dict(check_hash=True)
-    else:
-        state = _read(Path(weights))
+    state = _fetch(depth) if weights == "imagenet" else _read(Path(weights))
     state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     wrong = [
         name for name in sorted(state.keys() | expected.keys())
@@ -115,6 +112,17 @@ def pretrained(depth: int, weights: str, expected: dict[str, Tensor]) -> dict[st
             f"{len(wrong)} are missing, unknown or of another shape, the first is '{wrong[0]}'"
         )
     return state
+
+
+def _fetch(depth: int) -> dict[str, Tensor]:
+    source = getattr(torchvision.models, f"ResNet{depth}_Weights").IMAGENET1K_V1
+    try:
+        return source.get_state_dict(progress=False, check_hash=True)
+    except OSError as error:
+        raise ParamsError(
+            f"weights 'imagenet': {source.url} could not be fetched ({error}). Fetch it elsewhere and set "
+            f"weights to the file's path, or put it into {torch.hub.get_dir()}/checkpoints"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Tensor]:

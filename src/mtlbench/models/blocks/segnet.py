@@ -37,19 +37,12 @@ def initialise(module: nn.Module, draw: Callable[[Tensor], Tensor] = nn.init.xav
 
 
 class ConvUnit(nn.Sequential):
-    """``convolutions`` times conv3x3 -> BatchNorm -> ReLU: (N, inputs, H, W) -> (N, outputs, H, W)."""
+    """conv3x3 -> BatchNorm -> ReLU: (N, inputs, H, W) -> (N, outputs, H, W)."""
 
     diagram: ClassVar[str] = "conv"
 
-    def __init__(self, inputs: int, outputs: int, convolutions: int = 1) -> None:
-        layers: list[nn.Module] = []
-        for number in range(convolutions):
-            layers += [
-                nn.Conv2d(outputs if number else inputs, outputs, 3, padding=1),
-                nn.BatchNorm2d(outputs),
-                nn.ReLU(inplace=True),
-            ]
-        super().__init__(*layers)
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class Head(nn.Sequential):
@@ -71,22 +64,19 @@ def block(channels: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*(ConvUnit(one, other) for one, other in itertools.pairwise(channels)))
 
 
-def encoder_blocks(filters: Sequence[int], convolutions: int = 1) -> nn.ModuleList:
-    """The five encoder stages: stage i goes from f[i-1] (3 at stage 0) to f[i]."""
-    return _stages([3, *filters[:-1]], filters, convolutions)
+def encoder_blocks(filters: Sequence[int], repeats: int = 1) -> nn.ModuleList:
+    """The five encoder stages: stage i goes from f[i-1] (3 at stage 0) to f[i], ``repeats`` times as many units."""
+    return _stages([3, *filters[:-1]], filters, repeats)
 
 
-def decoder_blocks(filters: Sequence[int], convolutions: int = 1) -> nn.ModuleList:
-    """The five decoder stages: stage k goes from f[k] to f[k-1] (f[0] at stage 0)."""
-    return _stages(filters, [filters[0], *filters[:-1]], convolutions)
+def decoder_blocks(filters: Sequence[int], repeats: int = 1) -> nn.ModuleList:
+    """The five decoder stages: stage k goes from f[k] to f[k-1] (f[0] at stage 0), ``repeats`` times as many units."""
+    return _stages(filters, [filters[0], *filters[:-1]], repeats)
 
 
-def _stages(inputs: Sequence[int], outputs: Sequence[int], convolutions: int) -> nn.ModuleList:
+def _stages(inputs: Sequence[int], outputs: Sequence[int], repeats: int) -> nn.ModuleList:
     stages = zip(inputs, outputs, CONVOLUTIONS, strict=True)
-    return nn.ModuleList(
-        nn.Sequential(*(ConvUnit(out if number else into, out, convolutions) for number in range(count)))
-        for into, out, count in stages
-    )
+    return nn.ModuleList(block([into] + [out] * (count * repeats)) for into, out, count in stages)
 
 
 @dataclass(frozen=True)
@@ -104,10 +94,10 @@ class SegNetBackbone(nn.Module):
     Both lists are indexed by stage, 0 the outermost.
     """
 
-    def __init__(self, filters: Sequence[int], convolutions: int = 1) -> None:
+    def __init__(self, filters: Sequence[int], repeats: int = 1) -> None:
         super().__init__()
-        self.encoder = encoder_blocks(filters, convolutions)
-        self.decoder = decoder_blocks(filters, convolutions)
+        self.encoder = encoder_blocks(filters, repeats)
+        self.decoder = decoder_blocks(filters, repeats)
         self.pool = MaxPool()
         self.unpool = MaxUnpool()
 

@@ -1,0 +1,111 @@
+"""What the figures draw, before it becomes pixels of a plot."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from mtlbench.report.analysis import Analysis
+from mtlbench.report.curves import band, sensible_range
+from mtlbench.report.grid import load_grid
+from mtlbench.report.inputs import ReportInput
+from mtlbench.report.panels import error_picture, mosaic, overlay, row_samples, wrong_over
+from mtlbench.report.rankings import _cliques, pair_matrix, rows_with_evidence
+from mtlbench.report.style import chunks
+from mtlbench.report.trajectories import trajectories
+
+
+def test_a_band_is_one_standard_deviation_around_the_mean() -> None:
+    axes = Figure().subplots()
+    band(axes, pd.DataFrame({0: [1.0, 2.0, 3.0], 1: [3.0, 2.0, 5.0]}), "#000000", scale=100)
+    assert axes.get_lines()[0].get_xdata().tolist() == [1, 2, 3]
+    assert axes.get_lines()[0].get_ydata().tolist() == [200, 200, 400]
+    edges = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert edges.max() == pytest.approx(400 + 100 * np.sqrt(2))
+    assert edges.min() == pytest.approx(200 - 100 * np.sqrt(2))
+
+
+def test_one_seed_has_no_band() -> None:
+    axes = Figure().subplots()
+    band(axes, pd.DataFrame({0: [1.0, 2.0, 3.0]}), "#000000")
+    assert len(axes.get_lines()) == 1
+    assert not axes.collections
+
+
+def test_wild_first_epochs_do_not_flatten_the_rest() -> None:
+    axes = Figure().subplots()
+    axes.plot(range(100), [1000.0, 50.0, *np.linspace(2, 1, 98)])
+    sensible_range(axes)
+    assert axes.get_ylim()[1] < 60
+
+
+def test_cliques_are_maximal_runs_within_the_distance() -> None:
+    assert _cliques(np.array([1.0, 1.4, 2.1, 3.5, 3.6]), 1.0) == [(0, 1), (1, 2), (3, 4)]
+    assert _cliques(np.array([1.0, 3.0, 5.0]), 1.0) == []
+    assert _cliques(np.array([1.0, 1.1, 1.2]), 1.0) == [(0, 2)]
+
+
+def test_probabilities_of_a_pair_add_up_to_one(analysis: Analysis) -> None:
+    matrix = pair_matrix(analysis, rows_with_evidence(analysis, 20)).to_numpy()
+    together = matrix + matrix.T
+    assert np.isnan(np.diag(together)).all()
+    assert together[np.triu_indices(len(matrix), 1)] == pytest.approx(1.0)
+
+
+def test_samples_of_a_single_task_row_come_from_its_three_cells(analysis: Analysis) -> None:
+    samples = row_samples(analysis.grid.rows[0])
+    assert {"image", "indices", *(f"prediction_{name}" for name in analysis.grid.tasks)} <= set(samples)
+    assert not [name for name in samples if name.startswith("attention_")]
+    assert [n for n in row_samples(analysis.grid.rows[1]) if n.startswith("attention_normals/")]
+
+
+def test_error_pictures(analysis: Analysis) -> None:
+    task = analysis.grid.tasks["depth"]
+    target = np.array([[[2.0, 2.0, 0.0]]], np.float16)
+    prediction = np.array([[[2.0, 9.0, 5.0]]], np.float16)
+    black, bright, none = error_picture(task, prediction, target)[0]
+    assert black.max() < 6
+    assert bright.min() > 100
+    assert (none == 188).all()
+
+
+def test_overlays() -> None:
+    photograph = np.full((1, 2, 3), 100, np.uint8)
+    assert (overlay(photograph, np.full((1, 2, 3), 200, np.uint8)) == 150).all()
+    right, wrong = wrong_over(photograph, np.array([[0.0, 1.0]], np.float32))[0]
+    assert (right == 100).all()
+    assert wrong[0] > 150 > wrong[1]
+
+
+def test_mosaic_leaves_gaps_and_holes_white() -> None:
+    picture = np.zeros((6, 60, 3), np.uint8)
+    axes = mosaic([[picture, None], [picture, picture]], ["a", "b"], ["x", "y"]).axes[0]
+    canvas = axes.images[0].get_array()
+    assert canvas.shape == (13, 121, 3)
+    assert (canvas[6] == 255).all()
+    assert (canvas[:6, 61:] == 255).all()
+    assert (canvas[7:, 61:] == 0).all()
+
+
+@pytest.mark.parametrize(("count", "size", "wanted"), [(0, 5, []), (5, 5, [5]), (6, 5, [3, 3]), (11, 5, [4, 4, 3])])
+def test_chunks_are_even(count: int, size: int, wanted: list[int]) -> None:
+    assert [len(part) for part in chunks(list(range(count)), size)] == wanted
+
+
+def test_only_what_varies_is_drawn(make: Callable[..., ReportInput], tmp_path: Path) -> None:
+    grid = load_grid(make(models=("segnet_split",), weightings=("equal", "dwa", "pcgrad"), images=3))
+    drawn = trajectories(grid, "segnet_split", tmp_path)
+    assert [picture.name for picture in drawn] == [f"{kind}_segnet_split" for kind in ("weights", "norms", "cosines")]
+    assert all((tmp_path / file).is_file() for picture in drawn for file in picture.files)
+
+
+def test_held_out_curves_stand_in_for_the_test_set(make: Callable[..., ReportInput]) -> None:
+    report = make(models=("segnet_split",), weightings=("equal",), images=3)
+    assert load_grid(report).unseen == "test"
+    for cell in report.cells:
+        path = cell.folder / "history.csv"
+        path.write_text(path.read_text().replace("test_", "val_"))
+    assert load_grid(report).unseen == "val"
