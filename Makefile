@@ -9,7 +9,7 @@ BIN := $(abspath $(VENV))/bin
 LOCK := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.lock', 'rb').read()).hexdigest()[:16])")
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help demo test test-all check bench env clean
+.PHONY: help demo test test-slow check bench env clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -32,13 +32,15 @@ demo: env
 	@echo "The report: results/report/demo/index.html"
 
 test: env
-	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadscope
 
-test-all: env
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+# The heavy tests, and those on a real Slurm that they start on this machine (tests/slurm/install.sh).
+test-slow: env
+	$(BIN)/python -m pytest -m "slow and not slurm" -n 2 --dist loadscope
+	$(BIN)/python -m pytest -m slurm
 
 check: env
-	ruff check . && ruff format --check . && mypy
+	ruff check . && ruff format --check .
 
 bench: env
 	mtlbench bench step

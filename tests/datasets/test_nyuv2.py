@@ -86,6 +86,13 @@ def test_images_and_maps_come_out_in_the_prepared_layout(raw: Path, fields: dict
     assert np.abs(arrays["image"].astype(float) - mean).mean() < 4
 
 
+def test_40_classes(raw: Path, fields: dict[str, np.ndarray]) -> None:
+    data = small(classes=40, height=480, width=640)
+    labels = data.splits(raw)["test"].load(0)["segmentation"]
+    np.testing.assert_array_equal(labels, nyu.label_lookup(40)[fields["labels"][1]])
+    assert data.tasks["segmentation"]["class_names"][39] == "otherprop"
+
+
 def test_normals_outside_the_sensors_view_are_invalid(raw: Path) -> None:
     normals = small().splits(raw)["train"].load(0)["normals"]
     valid = (normals != 0).any(0)

@@ -189,13 +189,24 @@ def _gradients(outputs: Maps, weights: Maps, parameters: list[Tensor]) -> tuple[
 
 
 @pytest.fixture
-def cost() -> Callable[..., tuple[int, float]]:
-    """(parameters, GFLOP of one image of 288 x 384) of a model class."""
-    from mtlbench.models._cost import forward_flops, parameter_count
+def count() -> Callable[..., int]:
+    """The number of parameters of a model class with these tasks and options."""
+    from mtlbench.models._cost import parameter_count
 
-    def measure(cls: type, tasks: dict[str, int], **options: object) -> tuple[int, float]:
+    def measure(cls: type, tasks: dict[str, int], **options: object) -> int:
         with torch.device("meta"):
-            model = cls(tasks, **options)
-        return parameter_count(model), forward_flops(model, (288, 384)) / 1e9
+            return parameter_count(cls(tasks, **options))
+
+    return measure
+
+
+@pytest.fixture
+def gflop() -> Callable[..., float]:
+    """The GFLOP of one image of 288 x 384, forward."""
+    from mtlbench.models._cost import forward_flops
+
+    def measure(cls: type, tasks: dict[str, int], **options: object) -> float:
+        with torch.device("meta"):
+            return forward_flops(cls(tasks, **options), (288, 384)) / 1e9
 
     return measure

@@ -210,6 +210,7 @@ def test_fully_compiled_it_gives_the_same_maps_and_gradients(name: str, randomis
 
 def check_compiled(model: Model, backend: str, tolerance: float) -> None:
     """Maps and gradients of the compiled model against those of the model."""
+    torch._dynamo.reset()  # it counts what one process compiles and gives up at 8
     model.eval()
     compiled = torch.compile(copy.deepcopy(model), backend=backend, fullgraph=True)
     expected, found = model(images()), compiled(images())

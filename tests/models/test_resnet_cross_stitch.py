@@ -1,10 +1,12 @@
 """The cross-stitched DeepLabv3s against their formulas and their size."""
 
+import pytest
 import torch
 
 from mtlbench.models.resnet_cross_stitch import ResNetCrossStitch
 
 
+@pytest.mark.slow
 def test_agrees_with_the_formulas(agrees) -> None:
     tasks = ("segmentation", "depth")
 
@@ -24,9 +26,9 @@ def test_agrees_with_the_formulas(agrees) -> None:
     agrees(model, forward, (32, 32))
 
 
-def test_is_three_networks_and_four_units(cost) -> None:
+def test_is_three_networks_and_four_units(count) -> None:
     networks = 39_636_813 + 39_633_729 + 39_634_243
-    count, _ = cost(ResNetCrossStitch, {"segmentation": 13, "depth": 1, "normals": 3})
-    assert count == networks + 3 * 3 * (256 + 512 + 1024 + 2048)
-    count, _ = cost(ResNetCrossStitch, {"depth": 1, "normals": 3})
-    assert count == 39_633_729 + 39_634_243 + 2 * 2 * (256 + 512 + 1024 + 2048)
+    parameters = count(ResNetCrossStitch, {"segmentation": 13, "depth": 1, "normals": 3})
+    assert parameters == networks + 3 * 3 * (256 + 512 + 1024 + 2048)
+    parameters = count(ResNetCrossStitch, {"depth": 1, "normals": 3})
+    assert parameters == 39_633_729 + 39_634_243 + 2 * 2 * (256 + 512 + 1024 + 2048)

@@ -30,9 +30,9 @@ def test_agrees_with_the_formulas(agrees, first: int) -> None:
     agrees(model, forward, (32, 32))
 
 
-def test_adds_experts_and_gates_to_the_split_network(cost) -> None:
+def test_adds_experts_and_gates_to_the_split_network(count) -> None:
     layer4, gate = 14_964_736, 1024 * 3 + 3
     tasks = {"segmentation": 13, "depth": 1, "normals": 3}
-    assert cost(ResNetMMoE, tasks)[0] == 71_888_721 + 2 * layer4 + 3 * gate
+    assert count(ResNetMMoE, tasks) == 71_888_721 + 2 * layer4 + 3 * gate
     two = 71_888_721 - 16_125_440 - 3 * 257
-    assert cost(ResNetMMoE, {"segmentation": 13, "depth": 1})[0] == two + 2 * layer4 + 2 * gate
+    assert count(ResNetMMoE, {"segmentation": 13, "depth": 1}) == two + 2 * layer4 + 2 * gate

@@ -38,10 +38,10 @@ def test_layers_start_near_the_own_features() -> None:
         torch.testing.assert_close(one, other)  # BatchNorm at its start only divides by sqrt(1 + 1e-5)
 
 
-def test_is_three_networks_and_four_layers(cost) -> None:
+def test_is_three_networks_and_four_layers(count) -> None:
     networks = 39_636_813 + 39_633_729 + 39_634_243
-    count, _ = cost(ResNetNDDR, {"segmentation": 13, "depth": 1, "normals": 3})
-    assert count == networks + sum(3 * (3 * width * width + 2 * width) for width in (256, 512, 1024, 2048))
-    count, _ = cost(ResNetNDDR, {"depth": 1, "normals": 3})
+    parameters = count(ResNetNDDR, {"segmentation": 13, "depth": 1, "normals": 3})
+    assert parameters == networks + sum(3 * (3 * width * width + 2 * width) for width in (256, 512, 1024, 2048))
+    parameters = count(ResNetNDDR, {"depth": 1, "normals": 3})
     layers = sum(2 * (2 * width * width + 2 * width) for width in (256, 512, 1024, 2048))
-    assert count == 39_633_729 + 39_634_243 + layers
+    assert parameters == 39_633_729 + 39_634_243 + layers

@@ -13,7 +13,7 @@ def test_agrees_with_the_formulas(agrees) -> None:
     agrees(ResNetSplit({"segmentation": 5, "depth": 1}, depth=18, dropout=0.0), forward, (32, 32))
 
 
-def test_costs_what_the_reference_costs(cost) -> None:
-    assert cost(ResNetSplit, {"segmentation": 13, "depth": 1, "normals": 3})[0] == 71_888_721
+def test_costs_what_the_reference_costs(count) -> None:
+    assert count(ResNetSplit, {"segmentation": 13, "depth": 1, "normals": 3}) == 71_888_721
     backbone = 71_888_721 - 3 * 16_125_440 - (13 + 1 + 3) * 257
-    assert cost(ResNetSplit, {"segmentation": 13, "depth": 1})[0] == backbone + 2 * 16_125_440 + (13 + 1) * 257
+    assert count(ResNetSplit, {"segmentation": 13, "depth": 1}) == backbone + 2 * 16_125_440 + (13 + 1) * 257

@@ -53,12 +53,12 @@ def test_units_start_near_the_own_features() -> None:
         torch.testing.assert_close(matrix, (0.1 + 0.8 * torch.eye(3))[..., None].expand_as(matrix))
 
 
-def test_costs_what_the_reference_costs(cost) -> None:
+def test_costs_what_the_reference_costs(count, gflop) -> None:
     networks = 24_981_069 + 24_980_289 + 24_980_419
     channels = (64 + 128 + 256 + 512) + (64 + 128 + 256 + 512 + 512)
-    assert cost(SegNetCrossStitch, TASKS)[0] == networks + 9 * channels
-    parameters, gflop = cost(SegNetCrossStitch, TASKS, unit="layer")
+    assert count(SegNetCrossStitch, TASKS) == networks + 9 * channels
+    parameters = count(SegNetCrossStitch, TASKS, unit="layer")
     # The reference has 3 weights in each of its 9 units, one per source; a matrix has 9. It counts 3 log-variances.
     assert parameters - 9 * 9 + 9 * 3 + 3 == 74_941_807
-    assert gflop == pytest.approx(362.2, rel=0.01)
-    assert cost(SegNetCrossStitch, {"depth": 1, "normals": 3})[0] == 24_980_289 + 24_980_419 + 4 * channels
+    assert gflop(SegNetCrossStitch, TASKS, unit="layer") == pytest.approx(362.2, rel=0.01)
+    assert count(SegNetCrossStitch, {"depth": 1, "normals": 3}) == 24_980_289 + 24_980_419 + 4 * channels

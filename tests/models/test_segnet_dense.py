@@ -48,14 +48,15 @@ def test_agrees_with_the_formulas(agrees) -> None:
     agrees(SegNetDense({"segmentation": 5, "depth": 1}, width=1 / 16), forward)
 
 
-def test_costs_what_the_reference_costs(cost) -> None:
-    parameters, gflop = cost(SegNetDense, {"segmentation": 13, "depth": 1, "normals": 3})
+def test_costs_what_the_reference_costs(count, gflop) -> None:
+    tasks = {"segmentation": 13, "depth": 1, "normals": 3}
+    parameters = count(SegNetDense, tasks)
     # The reference's block that feeds nothing: 64 -> 64 -> 13 with BatchNorm, at the image's size.
     dead = 64 * 64 * 9 + 64 + 2 * 64 + 64 * 13 * 9 + 13 + 2 * 13
     dead_gflop = 2 * (64 * 64 * 9 + 64 * 13 * 9) * 288 * 384 / 1e9
     assert parameters == 123_743_995 - 3 - dead
-    assert gflop + dead_gflop == pytest.approx(651.6, rel=0.01)
-    shared = cost(SegNetSingle, {"depth": 1})[0] - (64 * 64 * 9 + 64 + 64 + 1) - 2 * (64 * 64 * 9 + 64 + 2 * 64)
-    depth = cost(SegNetDense, {"depth": 1})[0] - shared
+    assert gflop(SegNetDense, tasks) + dead_gflop == pytest.approx(651.6, rel=0.01)
+    shared = count(SegNetSingle, {"depth": 1}) - (64 * 64 * 9 + 64 + 64 + 1) - 2 * (64 * 64 * 9 + 64 + 2 * 64)
+    depth = count(SegNetDense, {"depth": 1}) - shared
     assert parameters == shared + 3 * depth + (13 - 1 + 3 - 1) * 65  # heads of 13, 1 and 3 channels
-    assert cost(SegNetDense, {"segmentation": 13, "depth": 1})[0] == shared + 2 * depth + (13 - 1) * 65
+    assert count(SegNetDense, {"segmentation": 13, "depth": 1}) == shared + 2 * depth + (13 - 1) * 65

@@ -16,13 +16,12 @@ def test_agrees_with_the_formulas(agrees) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "channels", "count"),
+    ("task", "channels", "parameters"),
     [("segmentation", 13, 24_981_069), ("depth", 1, 24_980_289), ("normals", 3, 24_980_419)],
 )
-def test_costs_what_the_reference_costs(cost, task: str, channels: int, count: int) -> None:
-    parameters, gflop = cost(SegNetSingle, {task: channels})
-    assert parameters == count
-    assert gflop == pytest.approx(120.8, rel=0.01)
+def test_costs_what_the_reference_costs(count, gflop, task: str, channels: int, parameters: int) -> None:
+    assert count(SegNetSingle, {task: channels}) == parameters
+    assert gflop(SegNetSingle, {task: channels}) == pytest.approx(120.8, rel=0.01)
 
 
 def test_refuses_two_tasks() -> None:

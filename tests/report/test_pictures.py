@@ -12,7 +12,8 @@ from mtlbench.report.analysis import Analysis
 from mtlbench.report.curves import band, sensible_range
 from mtlbench.report.grid import load_grid
 from mtlbench.report.inputs import ReportInput
-from mtlbench.report.panels import error_picture, mosaic, overlay, row_samples, wrong_over
+from mtlbench.report.mosaic import error_picture, mosaic, overlay, wrong_over
+from mtlbench.report.panels import row_samples
 from mtlbench.report.rankings import _cliques, pair_matrix, rows_with_evidence
 from mtlbench.report.style import chunks
 from mtlbench.report.trajectories import trajectories

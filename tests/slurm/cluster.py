@@ -2,6 +2,7 @@
 
     python tests/slurm/cluster.py start DIR [--accounting]   prints what a shell of its login node sets
     python tests/slurm/cluster.py stop DIR
+    python tests/slurm/cluster.py watch DIR PID              waits for the process to end, then stops the cluster
 
 Two nodes, node1 and node2, each with 4 CPUs and 6 GB (declared, not real) and 2 GPUs (copies of /dev/null), in the
 partition ``main`` and in ``urgent``, whose jobs preempt those of ``main``. Every node is a pid, mount and uts
@@ -163,8 +164,9 @@ class Cluster:
 
     def stop(self) -> None:
         """End every process of the cluster; its files stay."""
-        for name in sorted(path.stem for path in (self.folder / "run").glob("*.pid")):
-            self._kill(name)
+        for path in sorted((self.folder / "run").glob("*.pid")):
+            if int(path.read_text()) != os.getpid():
+                self._kill(path.name.removesuffix(".pid"))
 
     def _enter(self, node: str) -> list[str]:
         first = _children(int((self.folder / f"run/{node}.pid").read_text()))[0]
@@ -202,8 +204,11 @@ class Cluster:
         path.unlink()
 
 
-def start(folder: Path, accounting: bool = False) -> Cluster:
-    """Start a cluster whose files lie in ``folder`` (new); raises ClusterError."""
+def start(folder: Path, accounting: bool = False, owner: int | None = None) -> Cluster:
+    """Start a cluster whose files lie in ``folder`` (new); raises ClusterError.
+
+    It ends with the process ``owner``, however that one ends.
+    """
     reason = why_not(accounting)
     if reason is not None:
         raise ClusterError(reason)
@@ -214,6 +219,8 @@ def start(folder: Path, accounting: bool = False) -> Cluster:
         os.chmod(path, os.stat(path).st_mode | 0o755)
     cluster = Cluster(folder)
     try:
+        if owner is not None:
+            cluster._daemon("watch", sys.executable, __file__, "watch", str(folder), str(owner))
         _write_configuration(folder, accounting)
         _start_munge(cluster)
         if accounting:
@@ -311,12 +318,15 @@ def _children(pid: int) -> list[int]:
 def main() -> None:
     """Start or stop a cluster from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["start", "stop"])
+    parser.add_argument("action", choices=["start", "stop", "watch"])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("pid", type=int, nargs="?", help="watch: the process whose end stops the cluster")
     parser.add_argument("--accounting", action="store_true", help="with slurmdbd and an account 'lab'")
     arguments = parser.parse_args()
     try:
-        if arguments.action == "stop":
+        while arguments.action == "watch" and Path(f"/proc/{arguments.pid}").exists():
+            time.sleep(1)
+        if arguments.action != "start":
             Cluster(arguments.folder.resolve()).stop()
             return
         for name, value in start(arguments.folder, arguments.accounting).environment.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mtlbench import grid, keys, pipeline, store
+from mtlbench import grid, pipeline, store
 from mtlbench.params import load
 from mtlbench.training.cell import run_cell
 
@@ -34,7 +34,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(reason)
     # Not in pytest's own folders: they are open to their owner alone, and the daemons run as other users.
     with tempfile.TemporaryDirectory(prefix="mtlbench-slurm-", ignore_cleanup_errors=True) as folder:
-        running = start(Path(folder) / "cluster")
+        running = start(Path(folder) / "cluster", owner=os.getpid())
         try:
             yield running
         finally:
@@ -74,7 +74,7 @@ class Site:
         count = len(self.started)
         return (self.folder / f"snakemake.{number % count}.log").read_text()
 
-    def finish(self, seconds: float = 240) -> str:
+    def finish(self, seconds: float = 400) -> str:
         """Wait for the last Snakemake to end well; its output."""
         try:
             code = self.started[-1].wait(seconds)
@@ -89,12 +89,12 @@ class Site:
         return "".join(f"\n=== {path}\n{path.read_text()}" for path in paths)
 
     def trainer(self, cell: str, seconds: float = 90) -> int:
-        """The process number of the one `mtlbench train` of the cell, once it has saved a checkpoint or two."""
+        """The process number of the one `mtlbench train` of the cell, once it has saved two checkpoints."""
         found: list[int] = []
 
         def look() -> bool:
             found[:] = self.trainers(cell)
-            return bool(found) and self.position(cell) > 2
+            return bool(found) and self.position(cell) >= 2
 
         wait_for(look, seconds, f"{cell} trains; {self.output()}")
         return found[0]
@@ -110,11 +110,9 @@ class Site:
                     found.append(int(path.name))
         return found
 
-    def position(self, cell: str) -> float:
-        """How far the cell's newest run says it is, in epochs; 0 when it says nothing."""
-        with contextlib.suppress(OSError):
-            return keys.read_manifest(self.work(cell) / "progress.json")["epoch"]
-        return 0.0
+    def position(self, cell: str) -> int:
+        """The epochs that the cell's newest checkpoint has behind it; 0 without one."""
+        return max((int(path.name[6:12]) for path in self.work(cell).glob("state-*.pt")), default=0)
 
     def work(self, cell: str) -> Path:
         """The resume state of a cell."""

@@ -51,7 +51,9 @@ class _Chunk:
     size: tuple[int, int]
 
     def __call__(self) -> Done:
-        images, remarks, defects = [], {}, []
+        images: list[dict[str, np.ndarray]] = []
+        remarks: dict[str, list[int]] = {}
+        defects: list[str] = []
         for index in range(self.start, self.stop):
             where = f"{self.split} image {index}"
             try:

@@ -22,8 +22,8 @@ def reporter(title: str, unit: str = "images", interval: float = 10.0) -> Iterat
         now = time.monotonic()
         if now - last[0] >= interval or (done == total and last[1] != done):
             last[:] = [now, done]
-            share = f" ({100 * done / total:.0f} %)" if total else ""
-            print(f"{title}: {_amount(done, unit)} of {_amount(total, unit)}{share}, {now - started:.0f} s",
+            share = f" of {_amount(total, unit)} ({100 * done / total:.0f} %)" if total else ""
+            print(f"{title}: {_amount(done, unit)}{share}, {now - started:.0f} s",
                   file=sys.stderr, flush=True)  # fmt: skip
 
     yield line

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from mtlbench.errors import DataError
 Job = TypeVar("Job", bound=Callable[[], Any])
 
 
-def run_all(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Any]]:
+def run_all(jobs: Sequence[Job], processes: int) -> Generator[tuple[Job, Any], None, None]:
     """Yield (job, result) as jobs end. Few jobs wait at a time; the first error stops all and is raised."""
     if processes <= 1:
         for job in jobs:

@@ -27,10 +27,10 @@ def confusion(analysis: Analysis, row: Row) -> np.ndarray | None:
     return None if evidence is None else evidence.totals.get(_TASK, {}).get("confusion")
 
 
-def _confusions(analysis: Analysis, rows: Iterable[Row | None]) -> dict[Row, np.ndarray]:
+def _confusions(analysis: Analysis, rows: Iterable[Row | None]) -> list[tuple[Row, np.ndarray]]:
     """The rows whose matrix is known, in their order."""
-    found = {row: confusion(analysis, row) for row in rows if row is not None}
-    return {row: matrix for row, matrix in found.items() if matrix is not None}
+    found = [(row, confusion(analysis, row)) for row in rows if row is not None]
+    return [(row, matrix) for row, matrix in found if matrix is not None]
 
 
 def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | None:
@@ -40,19 +40,18 @@ def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | Non
     known = _confusions(analysis, shown)
     if not known:
         return None
-    rows = list(known)
-    share = known[rows[0]].sum(1)
+    share = known[0][1].sum(1)
     order = np.argsort(-share, kind="stable")
     names = np.array(class_names(analysis))[order]
     shares = 100 * share[order] / max(share.sum(), 1)
     multi = iter(COLOURS)
     with styled():
-        height = 0.8 / len(rows)
-        figure = new_figure(WIDTH * 0.86, (0.13 * len(rows) + 0.13) * len(names) + 1.1)
+        height = 0.8 / len(known)
+        figure = new_figure(WIDTH * 0.86, (0.13 * len(known) + 0.13) * len(names) + 1.1)
         axes = figure.subplots()
-        for i, row in enumerate(rows):
+        for i, (row, matrix) in enumerate(known):
             colour = BASELINE if row.single_task else next(multi)
-            values = 100 * class_iou(known[row])[order]
+            values = 100 * class_iou(matrix)[order]
             axes.barh(np.arange(len(names)) - 0.4 + height * (i + 0.5), np.nan_to_num(values), height * 0.92,
                       color=colour, label=row.label)  # fmt: skip
         axes.set_yticks(
@@ -62,7 +61,7 @@ def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | Non
         axes.set_xlabel("IoU [%]")
         axes.tick_params(axis="y", length=0)
         tidy(axes, "x")
-        figure.legend(loc="outside upper left", ncols=2 if len(rows) > 3 else 3)
+        figure.legend(loc="outside upper left", ncols=2 if len(known) > 3 else 3)
         caption = (
             "Intersection over union of each class (share of the valid test pixels in brackets) for the single-task "
             "baseline and the best row of each model; final networks, all seeds together."
@@ -76,21 +75,21 @@ def confusions(analysis: Analysis, folder: Path) -> Picture | None:
     known = _confusions(analysis, candidates)
     if not known:
         return None
-    rows, names = list(known), class_names(analysis)
+    names = class_names(analysis)
     with styled():
         side = min(4.3, 0.2 * len(names) + 1.7)
-        figure = new_figure(side * len(rows) + 0.5, side)
-        panels = figure.subplots(1, len(rows), squeeze=False)[0]
-        for axes, row in zip(panels, rows, strict=True):
-            matrix = known[row].astype(float)
+        figure = new_figure(side * len(known) + 0.5, side)
+        panels = figure.subplots(1, len(known), squeeze=False)[0]
+        for axes, (row, counts) in zip(panels, known, strict=True):
+            matrix = counts.astype(float)
             shares = 100 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
             sns.heatmap(shares, ax=axes, cmap="Blues", vmin=0, vmax=100, square=True,
                         linewidths=0.3, linecolor="#F2F3F5",
-                        xticklabels=names, yticklabels=names if row is rows[0] else False, cbar=row is rows[-1],
+                        xticklabels=names, yticklabels=names if row is known[0][0] else False, cbar=row is known[-1][0],
                         cbar_kws={"label": "share of the true class [%]", "shrink": 0.7})  # fmt: skip
             axes.set_title(row.label)
             axes.set_xlabel("predicted")
-            axes.set_ylabel("true" if row is rows[0] else "")
+            axes.set_ylabel("true" if row is known[0][0] else "")
             axes.tick_params(length=0, labelsize=7.5 if len(names) <= 20 else 5)
         caption = "Confusion matrices of the final networks, all seeds together; every line adds up to 100 %."
         return save(figure, folder, "confusion", caption)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtlbench.errors import MtlbenchError
-from mtlbench.report import classes, curves, panels, rankings, stability, tradeoffs, trajectories
+from mtlbench.report import classes, curves, mosaic, panels, rankings, stability, tradeoffs, trajectories
 from mtlbench.report.analysis import Analysis
 from mtlbench.report.diagrams import draw_svg
 from mtlbench.report.style import Picture
@@ -63,7 +63,7 @@ def _panels(analysis: Analysis, out: Path) -> dict[str, list[Picture]]:
         if drawn:
             found[row.model] = drawn
     if found:
-        found = {"": [panels.legend(analysis.grid, out)], **found}
+        found = {"": [mosaic.legend(analysis.grid, out)], **found}
     return found
 
 

@@ -49,14 +49,19 @@ def run_cell(cell: Cell, runtime: Runtime, wait: bool = False, record_divergence
     """Make the cell's results exist; return "complete" or "diverged".
 
     Returns at once when the manifest is there; else links in a finished result of the same key; else continues from
-    the last checkpoint or starts. Raises BusyError when another process works on it (or waits, with ``wait``),
-    DivergedError (unless ``record_divergence``, which keeps the failure as the cell's result), Interrupted.
+    the last checkpoint or starts. Raises BusyError when another process works on it or took it over (or waits for that
+    one, with ``wait``), DivergedError (unless ``record_divergence``, which keeps the failure as the cell's result),
+    Interrupted.
     """
-    if not cell.manifest.exists():
-        with lease(Path("work/leases") / f"{cell.key}.json", cell.path, wait, logger.warning) as holder:
-            if not cell.manifest.exists() and not store.place(cell):
-                _train_into_store(cell, runtime, holder, record_divergence)
-                store.place(cell)
+    while not cell.manifest.exists():
+        try:
+            with lease(Path("work/leases") / f"{cell.key}.json", cell.path, wait, logger.warning) as holder:
+                if not cell.manifest.exists() and not store.place(cell):
+                    _train_into_store(cell, runtime, holder, record_divergence)
+                    store.place(cell)
+        except BusyError:
+            if not wait:
+                raise
     return read_json(cell.manifest)["status"]
 
 

@@ -40,8 +40,8 @@ def paint(draw: Draw, label: int, pattern: str = "plain", scale: float = 0.3, co
     base = draw.choice(PALETTE[label])
     colour = tuple(min(1.0, max(0.01, c + draw.uniform(-0.06, 0.06))) for c in base)
     second = tuple(min(1.0, max(0.01, c * (1 + draw.uniform(-1.5, 0.5) * contrast))) for c in colour)
-    linear = [tuple(c**2.2 for c in rgb) for rgb in (colour, second)]
-    return Material(*linear, pattern=pattern, scale=scale, phase=draw.integer(1 << 16))  # type: ignore[arg-type]
+    first, other = (tuple(c**2.2 for c in rgb) for rgb in (colour, second))
+    return Material(first, other, pattern, scale, draw.integer(1 << 16))  # type: ignore[arg-type]
 
 
 def box(low: Point, high: Point, label: int, material: Material, rotation: Rotation | None = None) -> Solid:
@@ -268,5 +268,5 @@ def place(solids: list[Solid], x: float, z: float, yaw: float) -> Item:
         px, py, pz = solid.centre
         # A local axis a of the solid becomes (c ax + s az, ay, -s ax + c az) in the room.
         rows = tuple((c * a[0] + s * a[2], a[1], -s * a[0] + c * a[2]) for a in solid.rotation)
-        moved.append(replace(solid, centre=(x + c * px + s * pz, py, z - s * px + c * pz), rotation=rows))
+        moved.append(replace(solid, centre=(x + c * px + s * pz, py, z - s * px + c * pz), rotation=rows))  # type: ignore[arg-type]
     return Item(tuple(moved))

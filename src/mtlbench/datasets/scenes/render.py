@@ -31,7 +31,7 @@ def render(room: Room, camera: Camera, height: int, width: int, mirrored: bool =
     if mirrored:
         right = -right
     axes, here = room.pose.axes, room.pose.position
-    direction = tuple(axes[0][k] * right + axes[1][k] * down + axes[2][k] for k in range(3))
+    direction: Vector = tuple(axes[0][k] * right + axes[1][k] * down + axes[2][k] for k in range(3))  # type: ignore[assignment]
     t, index, solids = cast(room.items, here, direction)
     shell, face = hit_shell(room, here, direction)
     depth = np.minimum(t, shell)
