@@ -32,11 +32,11 @@ demo: env
 	@echo "The report: results/report/demo/index.html"
 
 test: env
-	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadscope
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup
 
 # The heavy tests, and those on a real Slurm that they start on this machine (tests/slurm/install.sh).
 test-slow: env
-	$(BIN)/python -m pytest -m "slow and not slurm" -n 2 --dist loadscope
+	$(BIN)/python -m pytest -m "slow and not slurm" -n 2 --dist loadgroup
 	$(BIN)/python -m pytest -m slurm
 
 check: env

@@ -159,10 +159,13 @@ def check_key(what: str, found: str, planned: str | None) -> None:
 
 
 def raw_folder(data: PreparedDataset) -> Path:
-    """Where the raw files are: ``source`` when it is a folder, else where they are downloaded to."""
+    """Where the raw files are: ``source`` when it is a folder, else where they are downloaded to.
+
+    The official files of a kind are downloaded once for all datasets made from them.
+    """
     if data.source is not None and "://" not in data.source:
         return Path(data.source).expanduser()
-    return Path("data/raw") / data.name
+    return Path("data/raw") / (data.kind if data.source is None else data.name)
 
 
 def raw_spec(data: PreparedDataset) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def raw_manifest(params: Params, name: str) -> Path | None:
     data = dataset(params, name)
     if not data.spec["raw"] or (data.source is not None and "://" not in data.source):
         return None
-    return Path("data/raw") / name / keys.manifest_name(keys.key(raw_spec(data)))
+    return raw_folder(data) / keys.manifest_name(keys.key(raw_spec(data)))
 
 
 def summary_folder(name: str) -> Path:

@@ -70,3 +70,5 @@ def test_twins_have_no_data_and_blueprints_no_pretrained_weights() -> None:
     model = blueprint("resnet_single", {"depth": 1}, {"depth": 18, "weights": "no/such/file.pth"})
     assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
     assert isinstance(model, entry("models", "resnet_single").load())
+    with pytest.raises(ParamsError, match=r"segnet_split\.widht: unknown key\. Did you mean 'width'"):
+        blueprint("segnet_split", {"depth": 1}, {"widht": 0.5})

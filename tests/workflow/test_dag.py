@@ -5,6 +5,9 @@ import time
 
 import pytest
 
+# One process builds the checkout that all tests of this file use.
+pytestmark = pytest.mark.xdist_group("dag")
+
 ALL = {
     "tiny/segnet_single/only_segmentation/seed0",
     "tiny/segnet_single/only_depth/seed0",

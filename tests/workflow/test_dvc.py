@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+# One process builds the checkout that all tests of this file use.
+pytestmark = pytest.mark.xdist_group("dvc")
+
 
 @pytest.fixture(scope="module")
 def recorded(checkout):

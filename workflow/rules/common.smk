@@ -14,12 +14,15 @@ from mtlbench.params import load
 try:
     PARAMS = load("params.yaml")
     CELLS = {name: grid.cells(PARAMS, name) for name in PARAMS.experiments}
+    # Which dataset to name when a download is wanted: several may be made from the same raw files.
+    RAW = {str(grid.raw_manifest(PARAMS, name)): name for name in PARAMS.datasets}
 except MtlbenchError as error:
     raise WorkflowError(str(error)) from None
 
 
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
+    folder="[a-z][a-z0-9_]*",
     experiment="[a-z][a-z0-9_]*",
     model="[a-z][a-z0-9_]*",
     weighting="[a-z][a-z0-9_]*",

@@ -8,11 +8,13 @@ localrules:
 rule download:
     """The raw files of a dataset; on the machine that runs Snakemake, because cluster nodes are often offline."""
     output:
-        update("data/raw/{dataset}/manifest.{key}.json"),
+        update("data/raw/{folder}/manifest.{key}.json"),
     log:
-        "work/logs/download/{dataset}.{key}.log",
+        "work/logs/download/{folder}.{key}.log",
+    params:
+        dataset=lambda wildcards: RAW[f"data/raw/{wildcards.folder}/manifest.{wildcards.key}.json"],
     shell:
-        "mtlbench download {wildcards.dataset:q}"
+        "exec mtlbench download {params.dataset:q}"
         " > {log:q} 2>&1"
 
 
@@ -35,6 +37,6 @@ rule prepare:
         mem_mb=4000,
         runtime=240,
     shell:
-        "mtlbench prepare {wildcards.dataset:q}"
+        "exec mtlbench prepare {wildcards.dataset:q}"
         " --key {wildcards.key:q}"
         " > {log:q} 2>&1"

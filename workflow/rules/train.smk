@@ -21,8 +21,10 @@ rule train:
         runtime=resource_of("minutes"),
     params:
         cell="{experiment}/{model}/{weighting}/seed{seed}",
+    # exec: at a time limit the cluster asks every process to stop, and ends the job as soon as the shell has done so;
+    # without a shell it waits for the run to save.
     shell:
-        "mtlbench train {params.cell:q}"
+        "exec mtlbench train {params.cell:q}"
         " --key {wildcards.key:q}"
         " --wait"
         " --record-divergence"

@@ -1,5 +1,7 @@
 """A validation split of the training images that never cuts a scene in two."""
 
+import hashlib
+
 import numpy as np
 
 from mtlbench.errors import DataError
@@ -16,7 +18,8 @@ def held_out_indices(count: int, groups: np.ndarray | None, share: float, seed: 
     scenes, sizes = np.unique(groups, return_counts=True)
     if len(scenes) < 2:
         raise DataError(f"held-out split: expected at least two scenes in the training images, found {len(scenes)}")
-    order = np.random.default_rng(seed).permutation(len(scenes))
+    # By digest and not by numpy's generator, whose stream may change between versions.
+    order = np.argsort([hashlib.sha256(f"held_out:{seed}:{scene}".encode()).hexdigest() for scene in scenes])
     reached = np.cumsum(sizes[order])
     nearest = int(np.argmin(np.abs(reached - share * count)))
     chosen = scenes[order[: min(nearest, len(scenes) - 2) + 1]]

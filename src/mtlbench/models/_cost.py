@@ -7,18 +7,22 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtlbench.models._base import Model, meta_twin
-from mtlbench.registry import entry
+from mtlbench.registry import check_options, entry
 
 #: The operations that count: convolutions and linear layers.
 COUNTED = ("convolution", "_convolution", "addmm")
 
 
 def blueprint(name: str, tasks: Mapping[str, int], options: Mapping[str, Any]) -> Model:
-    """The model of that name on the meta device: shapes without data, and no pretrained weights are fetched."""
-    found = entry("models", name)
-    unread = {"weights": "none"} if "weights" in found.options.model_fields else {}
+    """The model of that name on the meta device: shapes without data, and no pretrained weights are fetched.
+
+    Raises ParamsError for an unknown name and for options that the model does not have.
+    """
+    chosen = check_options("models", name, dict(options), name)
+    if "weights" in chosen:
+        chosen["weights"] = "none"
     with torch.device("meta"):
-        return found.load()(tasks, **{**options, **unread})
+        return entry("models", name).load()(tasks, **chosen)
 
 
 def parameter_count(model: Model) -> int:
