@@ -1,6 +1,7 @@
 """The command line: one verb per rule, and the verbs a person wants."""
 
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -148,17 +149,18 @@ def inspect(dataset: str, params: ParamsFile = DEFAULT) -> None:
     pipeline.inspect(_params(params), dataset)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
-    what: Annotated[str, typer.Argument(help="step or weighting")] = "step",
-    experiment: Annotated[str, typer.Option(help="whose models, batch and image size")] = "demo",
-    steps: Annotated[int, typer.Option(min=1, help="timed training steps of each model")] = 5,
-    params: ParamsFile = DEFAULT,
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(help="a script in benchmarks/: step, weighting; its options follow")] = "step",
 ) -> None:
-    """Measure training steps: time and peak memory."""
-    from mtlbench import bench as module
+    """Measure speed and memory (`mtlbench bench step --help` shows the options of one)."""
+    from mtlbench.errors import ParamsError, nearest
 
-    module.run(_params(params), what, experiment, steps)
+    scripts = {path.stem: path for path in Path("benchmarks").glob("*.py")}
+    if what not in scripts:
+        raise ParamsError(f"bench: no benchmarks/{what}.py in this folder. {nearest(what, scripts)}")
+    sys.exit(subprocess.run([sys.executable, str(scripts[what]), *context.args], check=False).returncode)
 
 
 def main() -> None:

@@ -199,24 +199,27 @@ def test_runs_under_deterministic_algorithms(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*entries("models")])
 def test_is_one_graph_for_the_compiler(name: str, randomise: Callable) -> None:
-    check_compiled(randomise(small(name)), backend="aot_eager", tolerance=1e-5)
+    check_compiled(randomise(small(name)), backend="aot_eager")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["segnet_mtan", "resnet_split"])  # between them they have all special operations
 def test_fully_compiled_it_gives_the_same_maps_and_gradients(name: str, randomise: Callable) -> None:
-    check_compiled(randomise(small(name)), backend="inductor", tolerance=1e-3)  # fused kernels round otherwise
+    check_compiled(randomise(small(name)), backend="inductor")
 
 
-def check_compiled(model: Model, backend: str, tolerance: float) -> None:
-    """Maps and gradients of the compiled model against those of the model."""
+def check_compiled(model: Model, backend: str) -> None:
+    """Maps and gradients of the compiled model against those of the model.
+
+    In float64: fused kernels round otherwise, and in float32 that can switch a ReLU or move a maximum.
+    """
     torch._dynamo.reset()  # it counts what one process compiles and gives up at 8
-    model.eval()
+    model.double().eval()
     compiled = torch.compile(copy.deepcopy(model), backend=backend, fullgraph=True)
-    expected, found = model(images()), compiled(images())
-    assert_near(found, expected, tolerance)
+    expected, found = model(images().double()), compiled(images().double())
+    assert_near(found, expected, 1e-8)
     weights = {task: torch.randn_like(output) for task, output in expected.items()}
     for maps in (expected, found):
         sum((output * weights[task]).sum() for task, output in maps.items()).backward()
     expected, found = ({key: p.grad for key, p in one.named_parameters()} for one in (model, compiled._orig_mod))
-    assert_near(found, expected, 10 * tolerance)
+    assert_near(found, expected, 1e-8)

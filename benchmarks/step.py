@@ -1,24 +1,27 @@
-"""`mtlbench bench`: time and memory of training steps, run by hand; never a test."""
+"""Training step of every model of an experiment: median time and peak memory, channels_last beside contiguous.
 
+    python benchmarks/step.py [--experiment demo] [--steps 5]
+
+Run by hand (or `mtlbench bench step`); never a test.
+"""
+
+import argparse
 import multiprocessing
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from mtlbench import grid
-from mtlbench.errors import ParamsError, nearest
-from mtlbench.params import Params
-
-
-def run(params: Params, what: str, experiment: str, steps: int) -> None:
-    """Print the table of one benchmark."""
-    if what == "step":
-        step(params, experiment, steps)
-    else:
-        raise ParamsError(f"bench: unknown '{what}'. {nearest(what, ['step'])}")
+from mtlbench.params import Params, Runtime, load
+from mtlbench.training.cell import make_trainer
+from mtlbench.training.data import in_batches
+from mtlbench.training.device import peak_memory
 
 
 def step(params: Params, experiment: str, steps: int) -> None:
@@ -51,16 +54,6 @@ def step(params: Params, experiment: str, steps: int) -> None:
 
 def measure(cell: grid.Cell, runtime: dict[str, Any], steps: int, layout: str) -> dict[str, float]:
     """Median seconds of a whole training step (losses, gradients, update, statistics) and peak memory in bytes."""
-    import tempfile
-    from pathlib import Path
-
-    import torch
-
-    from mtlbench.params import Runtime
-    from mtlbench.training.cell import make_trainer
-    from mtlbench.training.data import in_batches
-    from mtlbench.training.device import peak_memory
-
     with tempfile.TemporaryDirectory() as work:
         trainer, _ = make_trainer(cell, Runtime(**runtime), Path(work))
         if layout == "contiguous":
@@ -78,3 +71,16 @@ def measure(cell: grid.Cell, runtime: dict[str, Any], steps: int, layout: str) -
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - begin)
         return {"seconds": float(np.median(times[2:])), "memory": peak_memory(trainer.device)}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiment", default="demo", help="whose models, batch and image size")
+    parser.add_argument("--steps", type=int, default=5, help="timed training steps of each model")
+    arguments = parser.parse_args()
+    step(load(), arguments.experiment, arguments.steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""`snakemake --profile slurm` as a laboratory's first command, from a fresh checkout."""
+
+import re
+import time
+
+import pytest
+
+from .cluster import Cluster, start, why_not
+
+pytestmark = pytest.mark.slurm
+FOUR = {f"tiny/segnet_split/{weighting}/seed{seed}" for weighting in ("equal", "dwa") for seed in (0, 1)}
+
+
+def watch(site, seconds: float = 400) -> tuple[dict[str, str], set[str]]:
+    """Until Snakemake ends: what Slurm says that each job asked for, and the states that `mtlbench status` showed."""
+    asked: dict[str, str] = {}
+    seen: set[str] = set()
+    end = time.monotonic() + seconds
+    while site.started[-1].poll() is None:
+        assert time.monotonic() < end, site.output()
+        for line in site.cluster.run("squeue", "--noheader", "--format=%k|%C|%m|%b|%l|%P|%r").splitlines():
+            comment, rest = line.split("|", 1)
+            asked[comment] = rest.rsplit("|", 1)[0]
+        status = site.checkout.run("mtlbench", "status", "tiny").stdout
+        seen |= set(re.findall(r"│ (pending|running|done|stopped|failed|stalled) *│", status))
+        if "on node" in status:
+            seen.add(re.sub(r"[\d.]+", "N", re.search(r"epoch .*? left", status)[0]))  # type: ignore[index]
+        time.sleep(0.5)
+    return asked, seen
+
+
+def test_a_fresh_checkout_trains_on_both_nodes_and_builds_the_report(new_site, record_property) -> None:
+    site = new_site(("seeds: [0]", "seeds: [0, 1]"))
+    site.snakemake("tiny")
+    asked, seen = watch(site)
+    site.finish()
+    assert "segnet_split" in (site.folder / "results/report/tiny/index.html").read_text()
+    nodes = {re.search(r"starting on (\w+)", site.log(cell))[1] for cell in FOUR}  # type: ignore[index]
+    assert nodes == {"node1", "node2"}, "the runs are spread over the nodes"
+    for cell in FOUR:
+        assert list((site.folder / "work/logs/train" / cell).parent.glob("seed*.log")), "a log for each run"
+    train = {rest for comment, rest in asked.items() if comment.startswith("rule_train")}
+    assert train == {"1|1500M|gres:gpu:1|5:00|main"}, "what params.yaml says a run needs"
+    (prepare,) = (rest for comment, rest in asked.items() if comment.startswith("rule_prepare"))
+    assert prepare == "1|4000M|N/A|4:00:00|main"
+    assert {"pending", "running", "done", "epoch N/N on nodeN, about N s left"} <= seen
+    assert "failed" not in seen
+    assert "Nothing to be done" in site.checkout.run("snakemake", "--profile", "slurm", "-n", "tiny").stderr
