@@ -154,7 +154,7 @@ def bench(
     context: typer.Context,
     what: Annotated[str, typer.Argument(help="a script in benchmarks/: step, weighting; its options follow")] = "step",
 ) -> None:
-    """Measure speed and memory (`mtlbench bench step --help` shows the options of one)."""
+    """Measure speed and memory (`python benchmarks/step.py --help` shows the options of one)."""
     from mtlbench.errors import ParamsError, nearest
 
     scripts = {path.stem: path for path in Path("benchmarks").glob("*.py")}
