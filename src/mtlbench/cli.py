@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtlbench.errors import MtlbenchError
+from mtlbench.errors import MtlbenchError, ParamsError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,24 +40,34 @@ def prepare(dataset: str, key: Key = None, params: ParamsFile = DEFAULT) -> None
 
 @app.command()
 def train(
-    cell: Annotated[str, typer.Argument(help="experiment/model/weighting/seed<n>")],
-    key: Key = None,
+    cells: Annotated[list[str], typer.Argument(metavar="CELL...", help="experiment/model/weighting/seed<n>")],
+    key: Annotated[list[str] | None, typer.Option(help="refuse unless params.yaml gives this key now; one a cell")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="wait when another process trains this cell")] = False,
     record_divergence: Annotated[
         bool, typer.Option("--record-divergence", help="keep a NaN as the cell's result instead of failing")
     ] = False,
     params: ParamsFile = DEFAULT,
 ) -> None:
-    """Train one cell, or continue it, or do nothing when it is complete."""
+    """Train cells one after the other: start or continue each, or do nothing when it is complete."""
     from mtlbench import grid
 
     loaded = _params(params)
-    found = grid.cell(loaded, cell)
-    grid.check_key(found.path, found.key, key)
+    found = [grid.cell(loaded, cell) for cell in cells]
+    if key and len(key) != len(found):
+        raise ParamsError(f"expected one --key for each of the {len(found)} cells, found {len(key)}")
+    for cell, planned in zip(found, key or (), strict=False):
+        grid.check_key(cell.path, cell.key, planned)
     from mtlbench.training.cell import run_cell
+    from mtlbench.training.several import run_each
 
-    status = run_cell(found, loaded.runtime, wait, record_divergence)
-    logger.info("%s: %s (%s)", found.path, status, found.manifest)
+    def run(cell: grid.Cell) -> None:
+        status = run_cell(cell, loaded.runtime, wait, record_divergence)
+        logger.info("%s: %s (%s)", cell.path, status, cell.manifest)
+
+    if len(found) == 1:
+        run(found[0])
+    else:
+        run_each(found, run)
 
 
 @app.command()
@@ -115,10 +125,11 @@ def status(
 
 @app.command()
 def verify(
-    experiment: Annotated[str | None, typer.Argument(help="one experiment; default: those under run:")] = None,
+    experiment: Annotated[str | None, typer.Argument(help="one experiment; default: all")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="existence and sizes only, no hashing")] = False,
     prune: Annotated[bool, typer.Option("--prune", help="first remove results that no experiment asks for")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="also evaluate a stored network again")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="also evaluate stored networks again, drawn at random")] = False,
+    sample: Annotated[int, typer.Option(min=1, help="how many networks --deep evaluates")] = 1,
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Hash every output again and compare it with its manifest."""
@@ -127,7 +138,23 @@ def verify(
     loaded = _params(params)
     if prune:
         module.prune(loaded, say=print)
-    module.verify(loaded, experiment, say=print, quick=quick, deep=deep)
+    module.verify(loaded, experiment, say=print, quick=quick, deep=sample if deep else 0)
+
+
+@app.command()
+def reproduce(
+    cell: Annotated[str, typer.Argument(help="experiment/model/weighting/seed<n>")],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="relative difference of a metric that other hardware may make")
+    ] = 0.05,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Train a finished cell again, elsewhere, and compare: the bits on the same hardware, else the metrics."""
+    from mtlbench import grid
+    from mtlbench import reproduce as module
+
+    loaded = _params(params)
+    module.reproduce(grid.cell(loaded, cell), loaded.runtime, print, tolerance)
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """One Snakemake at a time submits from a checkout, and it first ends the jobs that a killed one left behind.
 
 The executor plugin adopts no jobs: a Snakemake that was killed (kill -9, a closed terminal, a restarted login node)
-leaves its jobs running, and the next one would submit the same runs again. Those would wait for each other's
-leases, each holding a GPU. So the next one cancels them: a run saves when it is cancelled, and continues in its new job.
+leaves its jobs running, and the next one would submit the same runs again, to wait for the first ones' leases
+on GPUs of their own. So the next one cancels them: a cancelled run saves, and continues in its new job.
 """
 
 import atexit

@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,23 @@ class Lease:
             raise BusyError(f"{self.path}: another process took this work over; this one stops")
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease, as others see it; ``lost``: it is dead or silent, so that the next one takes over."""
+
+    host: str
+    pid: int
+    lost: bool
+
+
+def holder(path: Path) -> Holder | None:
+    """The holder of the lease at ``path``, None when it is free."""
+    found, touched = _look(path)
+    if found is None:
+        return None
+    return Holder(found["host"], found["pid"], _dead(found) or time.time() - touched > EXPIRES)
+
+
 @contextlib.contextmanager
 def lease(path: Path, what: str, wait: bool = False, say: Callable[[str], None] | None = None) -> Iterator[Lease]:
     """Hold the lease at ``path`` inside the block.
@@ -48,16 +66,16 @@ def lease(path: Path, what: str, wait: bool = False, say: Callable[[str], None] 
     When another live process holds it: raise BusyError, or with ``wait`` sleep until it is free. ``what`` names the
     work in messages.
     """
-    holder = _acquire(path, what, wait, say)
+    mine = _acquire(path, what, wait, say)
     stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(holder, stop), daemon=True)
+    beat = threading.Thread(target=_beat, args=(mine, stop), daemon=True)
     beat.start()
     try:
-        yield holder
+        yield mine
     finally:
         stop.set()
         beat.join()
-        if holder.held:
+        if mine.held:
             path.unlink(missing_ok=True)
 
 
@@ -73,33 +91,33 @@ def _acquire(path: Path, what: str, wait: bool, say: Callable[[str], None] | Non
             with contextlib.suppress(FileExistsError):
                 os.link(mine, path)
                 return Lease(path, token)
-            holder, touched = _look(path)
-            if holder is None:
+            other, touched = _look(path)
+            if other is None:
                 continue
             # Both times come from the file system's clock: the clocks of two nodes may differ.
             os.utime(mine)
-            if _dead(holder) or mine.stat().st_mtime - touched > EXPIRES:
-                _break(path, holder["token"])
+            if _dead(other) or mine.stat().st_mtime - touched > EXPIRES:
+                _break(path, other["token"])
                 continue
             if not wait:
                 raise BusyError(
-                    f"{what}: process {holder['pid']} on {holder['host']} is already working on it. "
+                    f"{what}: process {other['pid']} on {other['host']} is already working on it. "
                     f"Wait for it to end, or stop it; if it no longer exists, the lease expires after {EXPIRES:.0f} s."
                 )
             if say is not None and not said:
-                say(f"{what}: process {holder['pid']} on {holder['host']} is working on it; waiting")
+                say(f"{what}: process {other['pid']} on {other['host']} is working on it; waiting")
             said = True
             time.sleep(1.0)
     finally:
         mine.unlink(missing_ok=True)
 
 
-def _beat(holder: Lease, stop: threading.Event) -> None:
+def _beat(mine: Lease, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT):
-        if not holder.held:
-            return
         with contextlib.suppress(OSError):
-            os.utime(holder.path)
+            if not mine.held:
+                return
+            os.utime(mine.path)
 
 
 def _break(path: Path, token: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,44 +10,52 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mtlbench import grid
+from mtlbench import grid, store
 from mtlbench.files import read_json
 from mtlbench.grid import Cell
+from mtlbench.lease import holder
 from mtlbench.params import Params
 
-#: A run that has not moved for this long is shown as stalled.
+#: A run that lives but has not moved for this long (seconds) is shown as stalled.
 STALLED = 300.0
 
 
 @dataclass(frozen=True)
 class State:
-    """``name``: done, diverged, running, stopped (can continue), failed or pending; ``detail`` for people."""
+    """``name``: done, diverged, running, stalled, killed, stopped, failed, stored or pending; ``detail`` for people.
+
+    ``seconds``: what a finished run took, or about what a running one has left.
+    """
 
     cell: Cell
     name: str
     detail: str = ""
-    left: float | None = None
+    seconds: float | None = None
 
 
 def state(cell: Cell) -> State:
     """Where one cell stands."""
     if cell.manifest.exists():
         manifest = read_json(cell.manifest)
-        return State(cell, "done" if manifest["status"] == "complete" else "diverged", manifest.get("reason", ""))
+        name = "done" if manifest["status"] == "complete" else "diverged"
+        return State(cell, name, manifest.get("reason", ""), manifest["seconds_total"])
+    if store.stored(cell.key) is not None:
+        return State(cell, "stored", "finished before; the next run links it in without training")
     work = Path("work/cells") / cell.key
+    by = holder(Path("work/leases") / f"{cell.key}.json")
     progress = _read(work / "progress.json")
-    if (Path("work/leases") / f"{cell.key}.json").exists() and progress is not None:
-        left = (progress["epochs"] - progress["epoch"]) * progress["seconds_per_epoch"]
-        silent = time.time() - progress["updated"]
-        where = f"epoch {progress['epoch']:.1f}/{progress['epochs']} on {progress['host']}"
-        if silent > STALLED:
-            return State(cell, "stalled", f"{where}, silent for {duration(silent)}")
-        return State(cell, "running", f"{where}, about {duration(left)} left", left)
+    if by is not None and not by.lost:
+        mine = progress is not None and (progress["host"], progress["pid"]) == (by.host, by.pid)
+        return _running(cell, progress) if mine else State(cell, "running", f"starting on {by.host}")
     failure = _read(work / "failure.json")
     if failure is not None:
         return State(cell, "failed", failure["reason"])
+    if by is not None:
+        where = f"in epoch {progress['epoch']:.1f} " if progress else ""
+        lost = f"its process on {by.host} ended {where}without a word (killed, out of memory, a dead node)"
+        return State(cell, "killed", f"{lost}; the next run continues")
     if any(work.glob("state-*.pt")):
-        return State(cell, "stopped", "has a checkpoint and will continue")
+        return State(cell, "stopped", "has a checkpoint; the next run continues")
     return State(cell, "pending")
 
 
@@ -57,7 +66,23 @@ def show(params: Params, experiment: str | None) -> None:
         states = [state(cell) for cell in grid.cells(params, name)]
         console.print(_table(name, states))
         counts = Counter(s.name for s in states)
-        console.print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+        line = f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
+        left = remaining(states)
+        console.print(line if left is None else f"{line}; about {duration(left)} left at this pace")
+
+
+def remaining(states: Sequence[State]) -> float | None:
+    """Seconds until the grid is done if as many runs stay at work as now; None when nothing runs or nothing is known.
+
+    A run that has not begun is expected to take as long as the finished ones did on average.
+    """
+    left = [s.seconds for s in states if s.name == "running" and s.seconds is not None]
+    done = [s.seconds for s in states if s.name == "done" and s.seconds is not None]
+    waiting = sum(s.name in ("pending", "stopped", "killed") for s in states)
+    if not left or (waiting and not done):
+        return None
+    mean = sum(done) / len(done) if done else 0.0
+    return max(max(left), (sum(left) + waiting * mean) / len(left))
 
 
 def duration(seconds: float) -> str:
@@ -70,7 +95,23 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "diverged": "red", "stalled": "yellow"}
+_COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "diverged": "red",
+    "killed": "red",
+    "stalled": "yellow",
+}
+
+
+def _running(cell: Cell, progress: dict[str, Any]) -> State:
+    left = (progress["epochs"] - progress["epoch"]) * progress["seconds_per_epoch"]
+    silent = time.time() - progress["updated"]
+    where = f"epoch {progress['epoch']:.1f}/{progress['epochs']} on {progress['host']}"
+    if silent > STALLED:
+        return State(cell, "stalled", f"{where}, has not moved for {duration(silent)}")
+    return State(cell, "running", f"{where}, about {duration(left)} left", left)
 
 
 def _table(name: str, states: list[State]) -> Table:

@@ -9,18 +9,22 @@ import os
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
 from mtlbench import keys
+from mtlbench.errors import DataError
 from mtlbench.files import digest, fsync_folder, link_or_copy, read_json
 from mtlbench.grid import Cell
 
 #: Outputs that are versioned apart from the small results because they are large.
 WEIGHTS = ("model.safetensors",)
+#: The environment variable that names a store outside the checkout.
+VARIABLE = "MTLBENCH_STORE"
 
 
 def folder() -> Path:
     """The store of finished cells."""
-    return Path(os.environ.get("MTLBENCH_STORE", "work/store"))
+    return Path(os.environ.get(VARIABLE, "work/store"))
 
 
 def stored(key: str) -> Path | None:
@@ -56,8 +60,8 @@ def place(cell: Cell) -> bool:
     entry = stored(cell.key)
     if entry is None:
         return False
-    manifest = read_json(entry / keys.manifest_name(cell.key))
-    if any(digest(entry / name) != output["sha256"] for name, output in manifest["outputs"].items()):
+    manifest = read_manifest(entry / keys.manifest_name(cell.key))
+    if any(_differs(entry / name, output["sha256"]) for name, output in manifest["outputs"].items()):
         shutil.rmtree(entry)
         return False
     for old in cell.folder.glob("manifest.*.json"):
@@ -68,6 +72,23 @@ def place(cell: Cell) -> bool:
     link_or_copy(entry / cell.manifest.name, cell.manifest)
     _remove_others(cell.folder, {*manifest["outputs"], cell.manifest.name} - set(WEIGHTS))
     return True
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The record of a cell's manifest; DataError when an output's name would lead out of the cell's folder.
+
+    Manifests come from other machines (`dvc pull`, a shared store), and their names are joined to folders.
+    """
+    manifest = read_json(path)
+    for name in manifest["outputs"]:
+        if name != Path(name).name or name in ("", ".", ".."):
+            raise DataError(f"{path}: expected plain file names under outputs, found '{name}'; delete this manifest")
+    return manifest
+
+
+def _differs(path: Path, sha256: str) -> bool:
+    """True when the file is absent or has other content."""
+    return not path.is_file() or digest(path) != sha256
 
 
 def _remove_others(path: Path, keep: set[str]) -> None:

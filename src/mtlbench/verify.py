@@ -1,12 +1,14 @@
 """Is every result what its manifest says, and does params.yaml still ask for it?"""
 
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mtlbench import grid, keys, store
 from mtlbench.errors import MtlbenchError
-from mtlbench.files import digest, read_json
+from mtlbench.files import digest
 from mtlbench.grid import Cell
 from mtlbench.params import Params
 
@@ -19,12 +21,12 @@ class VerificationError(MtlbenchError):
     exit_code = 6
 
 
-def verify(params: Params, experiment: str | None, say: Say, quick: bool = False, deep: bool = False) -> None:
+def verify(params: Params, experiment: str | None, say: Say, quick: bool = False, deep: int = 0) -> None:
     """Compare every complete cell with its manifest; raises VerificationError that lists all differences.
 
-    ``quick`` looks at existence and sizes only. ``deep`` also evaluates the first complete cell's network again.
-    A cell whose manifest is absent is not an error here: it is pending. One whose weights are absent is: DVC would
-    record the rest as the whole.
+    ``quick`` looks at existence and sizes only. ``deep`` is the number of complete cells, drawn at random, whose
+    networks are also evaluated again. A cell whose manifest is absent is not an error here: it is pending. One whose
+    weights are absent is: DVC would record the rest as the whole.
     """
     problems: list[str] = []
     checked = 0
@@ -33,26 +35,25 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
     for name in [experiment] if experiment else params.experiments:
         for cell in grid.cells(params, name):
             if cell.manifest.exists():
-                problems += check(cell, quick)
+                manifest = store.read_manifest(cell.manifest)
+                problems += check(cell, manifest, quick)
                 checked += 1
-                manifest = read_json(cell.manifest)
                 seen.setdefault(cell.dataset.key, {})[cell.path] = manifest["data"]
                 if manifest["status"] == "complete":
                     complete.append(cell)
     problems += _same_data(seen)
-    if deep and complete and not problems:
+    for cell in random.sample(complete, min(deep, len(complete))) if not problems else ():
         from mtlbench.training.again import evaluate_again
 
-        problems += evaluate_again(complete[0], params.runtime)
-        say(f"{complete[0].path}: its network was evaluated again")
+        problems += evaluate_again(cell, params.runtime)
+        say(f"{cell.path}: its network was evaluated again")
     if problems:
         raise VerificationError("\n".join(problems))
     say(f"{checked} cells are what their manifests say")
 
 
-def check(cell: Cell, quick: bool = False) -> list[str]:
-    """The problems of one complete cell."""
-    manifest = read_json(cell.manifest)
+def check(cell: Cell, manifest: dict[str, Any], quick: bool = False) -> list[str]:
+    """The problems of one complete cell with this manifest."""
     problems = []
     if keys.key(manifest["spec"]) != cell.key:
         problems.append(f"{cell.path}: the manifest's spec does not give its key {cell.key}; train the cell again")

@@ -4,7 +4,7 @@
     python tests/slurm/cluster.py stop DIR
     python tests/slurm/cluster.py watch DIR PID              waits for the process to end, then stops the cluster
 
-Two nodes, node1 and node2, each with 4 CPUs and 6 GB (declared, not real) and 2 GPUs (copies of /dev/null), in the
+Two nodes, node1 and node2, each with 4 CPUs and 16 GB (declared, not real) and 2 GPUs (copies of /dev/null), in the
 partition ``main`` and in ``urgent``, whose jobs preempt those of ``main``. Every node is a pid, mount and uts
 namespace of its own: host names differ, and killing the first process of a node is a power cut. It needs root and
 the packages of install.sh. ``Cluster`` is what the tests use.
@@ -63,7 +63,7 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=2
 {accounting}
 """
-NODE = "NodeName={name} NodeAddr=127.0.0.1 Port={port} CPUs=4 RealMemory=6000 Gres=gpu:{gpu}:2"
+NODE = "NodeName={name} NodeAddr=127.0.0.1 Port={port} CPUs=4 RealMemory=16000 Gres=gpu:{gpu}:2"
 GRES = "NodeName={name} Name=gpu Type={gpu} File={folder}/dev/nvidia[0-1]"
 WITH_DATABASE = """
 AccountingStorageType=accounting_storage/slurmdbd

@@ -1,17 +1,18 @@
 """From finished cells to the tidy table and the report."""
 
 
+localrules:
+    aggregate,
+
+
 rule aggregate:
-    """The results of all cells of an experiment in one tidy table."""
+    """The results of all cells of an experiment in one tidy table; seconds, so not worth a job of a cluster."""
     input:
         cells=lambda wildcards: ancient(cell_manifests(wildcards.experiment)),
     output:
         update("results/summary/{experiment}/manifest.{key}.json"),
     log:
         "work/logs/aggregate/{experiment}.{key}.log",
-    resources:
-        mem_mb=4000,
-        runtime=30,
     shell:
         "mtlbench aggregate {wildcards.experiment:q}"
         " --key {wildcards.key:q}"

@@ -34,14 +34,14 @@ def _confusions(analysis: Analysis, rows: Iterable[Row | None]) -> list[tuple[Ro
 
 
 def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | None:
-    """IoU of every class for the baseline and the best row of each model, commonest class first."""
+    """IoU of every class that occurs for the baseline and the best row of each model, commonest class first."""
     best = sorted((row for row in analysis.leaders if not row.single_task), key=analysis.ranking.index)[: most - 1]
     shown = [row for row in analysis.leaders if row is analysis.grid.baseline or row in best]
     known = _confusions(analysis, shown)
     if not known:
         return None
     share = known[0][1].sum(1)
-    order = np.argsort(-share, kind="stable")
+    order = [k for k in np.argsort(-share, kind="stable") if share[k]]
     names = np.array(class_names(analysis))[order]
     shares = 100 * share[order] / max(share.sum(), 1)
     multi = iter(COLOURS)

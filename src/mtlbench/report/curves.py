@@ -42,13 +42,12 @@ def band(axes: Any, table: pd.DataFrame, colour: str, scale: float = 1.0, train:
     axes.plot(epochs, values, color=colour, **{**look, **style})
     if table.shape[1] > 1:
         width = table.std(axis=1, ddof=1).to_numpy() * scale
-        axes.fill_between(
-            epochs, values - width, values + width, color=colour, alpha=0.10 if train else 0.16, linewidth=0
-        )
+        shade = {"color": colour, "alpha": 0.05 if train else 0.11, "linewidth": 0}
+        axes.fill_between(epochs, values - width, values + width, **shade)
 
 
-def sensible_range(axes: Any, lines_only: bool = True) -> None:
-    """Cut off the wild first epochs: limits from all drawn points but the most extreme twentieth."""
+def sensible_range(axes: Any) -> None:
+    """Cut off the wild first epochs: limits from the lines' points without the lowest and highest 2 %."""
     points = [np.asarray(line.get_ydata(), float) for line in axes.get_lines() if len(line.get_ydata()) > 2]
     values = np.concatenate(points) if points else np.array([])
     values = values[np.isfinite(values)]

@@ -23,8 +23,10 @@ def _leader(analysis: Analysis) -> str:
     if not ranked:
         return "No multi-task row has numbers yet."
     values = analysis.grid.reported[ranked[0].slug][column.name]
-    text = f"Highest {column.metric.display}: {ranked[0].label} with {cell_text(column, mean(values), spread(values))}"
-    text += f" {column.metric.unit}." if column.metric.unit else "."
+    text = f"Highest {column.metric.display} of a multi-task network: {ranked[0].label} with "
+    text += cell_text(column, mean(values), spread(values)) + (f" {column.metric.unit}." if column.metric.unit else ".")
+    if analysis.ranking[0].single_task:
+        text += f" None is above {analysis.ranking[0].label}."
     if len(analysis.ranking) < 2:
         return text
     first, second = analysis.ranking[:2]

@@ -66,22 +66,21 @@ def by_protocol(analysis: Analysis) -> pd.DataFrame:
 
 
 def optimism(analysis: Analysis) -> pd.DataFrame:
-    """By how much each rule flatters: change of every metric against the mean of the last ten epochs.
+    """By how much each other rule flatters: change of every metric against what is reported.
 
     In percent of the value, averaged over all metrics and seeds of a row, positive = looks better. Unlike Delta_m this
     does not depend on how the baseline was chosen.
     """
     records = {}
     for row in analysis.grid.rows:
-        have = rules(row)
-        reference = next((rule for rule in ("mean_last_10", "last", "reported") if rule in have), None)
-        if reference is None or not row.seeds:
+        if not row.seeds:
             continue
-        base = analysis.grid.per_seed(row, reference)
+        have = rules(row)
+        base = analysis.grid.per_seed(row)
         records[row.label] = {
             RULES[rule]: _gain(analysis, analysis.grid.per_seed(row, rule), base)
             for rule in RULES
-            if rule in have and rule not in ("reported", reference)
+            if rule in have and rule != "reported"
         }
     return pd.DataFrame.from_dict(records, orient="index")
 

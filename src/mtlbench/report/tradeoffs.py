@@ -83,7 +83,8 @@ def _pareto_panel(
 def _label_front(axes: Any, rows: list[Row], points: list[tuple[float, float]], front: list[int]) -> None:
     """Name the ends of the front and its best point; names of the whole front would overlap."""
     for i in {front[0], front[-1]}:
-        right = points[i][0] > np.median([x for x, _ in points])
+        costs = [x for x, _ in points]
+        right = points[i][0] > np.sqrt(min(costs) * max(costs))  # the middle of a logarithmic axis
         axes.annotate(
             rows[i].label, points[i], xytext=(-5 if right else 5, 5), textcoords="offset points", fontsize=7,
             ha="right" if right else "left", color="#3A4048",

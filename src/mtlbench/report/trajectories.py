@@ -53,7 +53,7 @@ def _trajectory_figure(
     with styled():
         columns = min(4, len(tables))
         rows = -(-len(tables) // columns)
-        figure = new_figure(WIDTH if columns > 2 else 2.6 * columns + 2.2, 1.9 * rows + 0.6)
+        figure = new_figure(WIDTH if columns > 2 else 2.4 * columns + 4.0, 1.9 * rows + 0.6)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=label == "cosine")
         for panel, (weighting, found) in zip(axes.flat, tables.items(), strict=False):
             for name, colour in lines.items():

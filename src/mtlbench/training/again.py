@@ -3,6 +3,7 @@
 import math
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -12,6 +13,7 @@ from mtlbench.grid import Cell
 from mtlbench.params import Runtime
 from mtlbench.training.cell import make_trainer
 from mtlbench.training.evaluate import evaluate
+from mtlbench.training.history import without_nan
 
 #: Relative difference that other hardware may make.
 TOLERANCE = 1e-3
@@ -28,13 +30,16 @@ def evaluate_again(cell: Cell, runtime: Runtime, tolerance: float = TOLERANCE) -
         trainer.model, trainer.tasks, trainer.data.test_split, everything, trainer.training.precision
     ).metrics
     recorded = read_json(cell.folder / "metrics.json")["final"]
+    return [f"{cell.path}: evaluated again, {text}" for text in differences(recorded, without_nan(found), tolerance)]
+
+
+def differences(recorded: dict[str, Any], now: dict[str, Any], tolerance: float) -> list[str]:
+    """What differs by more than ``tolerance`` (relative) in {task: {metric: value}}; None is an undefined value."""
     problems = []
     for task, values in recorded.items():
         for metric, value in values.items():
-            now = found[task][metric]
-            both_undefined = value is None and math.isnan(now)
-            if not both_undefined and not math.isclose(now, value, rel_tol=tolerance, abs_tol=1e-6):
-                problems.append(
-                    f"{cell.path}: {task} {metric} is {now:.6g} when evaluated again, {value:.6g} was reported"
-                )
+            new = now[task][metric]
+            undefined = value is None or new is None
+            if (value is not new) if undefined else not math.isclose(new, value, rel_tol=tolerance, abs_tol=1e-6):
+                problems.append(f"{task} {metric} is {new}, {value} was reported (tolerance {tolerance:.1%})")
     return problems

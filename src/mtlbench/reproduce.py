@@ -1,0 +1,92 @@
+"""Train one finished cell again, elsewhere, and compare: the same bits on the same hardware, else near numbers."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mtlbench import store
+from mtlbench.errors import DataError
+from mtlbench.files import read_json
+from mtlbench.grid import Cell
+from mtlbench.params import Runtime
+from mtlbench.verify import VerificationError
+
+#: Relative difference of a reported metric that other hardware or another version of torch may make by default.
+TOLERANCE = 0.05
+
+#: What the bits of a result may depend on besides its spec and its data.
+_SETTING = ("device", "threads", "compiled")
+
+
+def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], tolerance: float = TOLERANCE) -> None:
+    """Train ``cell`` in a temporary folder, beside its results, and compare with what its manifest records.
+
+    On the same device, with the same number of threads and the same torch, every output must have the same bytes;
+    otherwise every reported metric must agree within ``tolerance`` (relative). The recorded number of threads and
+    the recorded choice of torch.compile are used. Raises VerificationError that lists the differences, DataError
+    when there is nothing to compare with.
+    """
+    if not cell.manifest.exists():
+        raise DataError(
+            f"{cell.path}: there is no result to reproduce ({cell.manifest} is absent). Run `mtlbench train "
+            f"{cell.path}` or `dvc pull` first."
+        )
+    recorded = read_json(cell.manifest)
+    metrics = cell.folder.absolute() / "metrics.json"
+    runtime = runtime.model_copy(update={"threads": recorded["threads"], "compile": recorded["compiled"]})
+    with tempfile.TemporaryDirectory(prefix="mtlbench-reproduce-") as folder, _elsewhere(Path(folder)):
+        from mtlbench.training.again import differences
+        from mtlbench.training.cell import run_cell
+
+        run_cell(cell, runtime, record_divergence=True)
+        again = read_json(cell.manifest)
+        problems = [
+            f"data of '{name}' differs: prepare the dataset again"
+            for name, value in recorded["data"].items()
+            if again["data"][name] != value
+        ]
+        changed = setting_changes(recorded, again)
+        if again["status"] != recorded["status"]:
+            problems.append(f"it is {again['status']} now, {recorded['status']} was recorded")
+        elif not changed:
+            problems += _other_bytes(recorded, again)
+        elif recorded["status"] == "complete":
+            reported = [read_json(path)["reported"] for path in (metrics, cell.folder / "metrics.json")]
+            problems += differences(*reported, tolerance)
+    if problems:
+        raise VerificationError("\n".join(f"{cell.path}: {problem}" for problem in problems))
+    if changed:
+        say(f"{cell.path}: every reported metric agrees within {tolerance:.1%} ({'; '.join(changed)})")
+    else:
+        say(f"{cell.path}: all {len(recorded['outputs'])} outputs have the same bytes")
+
+
+def setting_changes(recorded: dict[str, Any], again: dict[str, Any]) -> list[str]:
+    """In words, what differs between two manifests that can change bits."""
+    pairs = [(name, recorded[name], again[name]) for name in _SETTING]
+    pairs.append(("torch", recorded["versions"].get("torch"), again["versions"].get("torch")))
+    return [f"{name} {new} instead of {old}" for name, old, new in pairs if old != new]
+
+
+def _other_bytes(recorded: dict[str, Any], again: dict[str, Any]) -> list[str]:
+    return [
+        f"{name} has other bytes than recorded, on the same hardware and torch"
+        for name, output in recorded["outputs"].items()
+        if again["outputs"].get(name, {}).get("sha256") != output["sha256"]
+    ]
+
+
+@contextlib.contextmanager
+def _elsewhere(folder: Path) -> Iterator[None]:
+    """Work in ``folder`` with the prepared data of this one, and with a store of its own."""
+    (folder / "data").symlink_to(Path("data").absolute())
+    outside = os.environ.pop(store.VARIABLE, None)
+    try:
+        with contextlib.chdir(folder):
+            yield
+    finally:
+        if outside is not None:
+            os.environ[store.VARIABLE] = outside
