@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtlbench.errors import MtlbenchError, ParamsError
+from mtlbench.errors import MtlbenchError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,34 +40,24 @@ def prepare(dataset: str, key: Key = None, params: ParamsFile = DEFAULT) -> None
 
 @app.command()
 def train(
-    cells: Annotated[list[str], typer.Argument(metavar="CELL...", help="experiment/model/weighting/seed<n>")],
-    key: Annotated[list[str] | None, typer.Option(help="refuse unless params.yaml gives this key now; one a cell")] = None,
+    cell: Annotated[str, typer.Argument(help="experiment/model/weighting/seed<n>")],
+    key: Key = None,
     wait: Annotated[bool, typer.Option("--wait", help="wait when another process trains this cell")] = False,
     record_divergence: Annotated[
         bool, typer.Option("--record-divergence", help="keep a NaN as the cell's result instead of failing")
     ] = False,
     params: ParamsFile = DEFAULT,
 ) -> None:
-    """Train cells one after the other: start or continue each, or do nothing when it is complete."""
+    """Train one cell, or continue it, or do nothing when it is complete."""
     from mtlbench import grid
 
     loaded = _params(params)
-    found = [grid.cell(loaded, cell) for cell in cells]
-    if key and len(key) != len(found):
-        raise ParamsError(f"expected one --key for each of the {len(found)} cells, found {len(key)}")
-    for cell, planned in zip(found, key or (), strict=False):
-        grid.check_key(cell.path, cell.key, planned)
+    found = grid.cell(loaded, cell)
+    grid.check_key(found.path, found.key, key)
     from mtlbench.training.cell import run_cell
-    from mtlbench.training.several import run_each
 
-    def run(cell: grid.Cell) -> None:
-        status = run_cell(cell, loaded.runtime, wait, record_divergence)
-        logger.info("%s: %s (%s)", cell.path, status, cell.manifest)
-
-    if len(found) == 1:
-        run(found[0])
-    else:
-        run_each(found, run)
+    status = run_cell(found, loaded.runtime, wait, record_divergence)
+    logger.info("%s: %s (%s)", found.path, status, found.manifest)
 
 
 @app.command()

@@ -116,9 +116,6 @@ class Resources(_Block):
     gpu: Annotated[int, Field(ge=0, description="GPUs")]
     memory_mb: Annotated[int, Field(ge=1, description="megabytes of memory")]
     minutes: Annotated[int, Field(ge=1, description="wall-clock limit in minutes")]
-    cells_per_job: Annotated[
-        int, Field(ge=1, description="short runs that one job does one after the other; minutes are for one run")
-    ] = 1
 
 
 class Experiment(_Block):
