@@ -19,7 +19,8 @@ env: $(VENV)/locked-$(LOCK)
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . && \
 	  echo "$(CURDIR)" > $(VENV)/checkout; }
 
-$(VENV)/locked-$(LOCK): requirements.lock
+# Named by the lock file's digest, so a clone's file times do not matter.
+$(VENV)/locked-$(LOCK):
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'mtlbench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11')"
 	@echo "creating the environment in $(VENV) (about 6 GB, some minutes)"
 	@$(PYTHON) -m venv --clear $(VENV)
