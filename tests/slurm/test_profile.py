@@ -5,8 +5,6 @@ import time
 
 import pytest
 
-from .cluster import Cluster, start, why_not
-
 pytestmark = pytest.mark.slurm
 FOUR = {f"tiny/segnet_split/{weighting}/seed{seed}" for weighting in ("equal", "dwa") for seed in (0, 1)}
 
