@@ -1,4 +1,7 @@
+import pytest
+
 from mtlbench import grid
+from mtlbench.errors import ParamsError
 from mtlbench.params import load
 
 
@@ -73,3 +76,15 @@ def test_the_report_depends_on_its_cells(project, edit) -> None:
     before = grid.report_manifest(load(), "tiny")
     edit("temperature: 2.0", "temperature: 3.0")
     assert grid.report_manifest(load(), "tiny") != before
+
+
+def test_pretrained_weights_enter_the_key_by_their_content(project, edit) -> None:
+    file = project / "resnet18.pth"
+    file.write_bytes(b"one")
+    edit("segnet_split: {width: 0.0625}", "resnet_split: {depth: 18, weights: resnet18.pth}")
+    before = by_path()
+    file.write_bytes(b"other")
+    assert changed(before) == {"tiny/resnet_split/equal/seed0", "tiny/resnet_split/dwa/seed0"}
+    file.unlink()
+    with pytest.raises(ParamsError, match=r"resnet_split\.weights: expected .* a readable file, found 'resnet18.pth'"):
+        by_path()

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtlbench import keys
 from mtlbench.errors import ParamsError, nearest
+from mtlbench.files import digest
 from mtlbench.params import Experiment, Params, split_kind
 from mtlbench.registry import entry
 
@@ -214,7 +215,27 @@ def report_folder(name: str) -> Path:
 
 def _resolve(kind: str, label: str, block: dict[str, Any], where: str) -> dict[str, Any]:
     name, options = split_kind(kind, label, block, where)
-    return {"kind": name, "version": entry(kind, name).constants.get("version", 1), "options": options}
+    found = {"kind": name, "version": entry(kind, name).constants.get("version", 1), "options": options}
+    weights = options.get("weights", "none")
+    if kind == "models" and weights not in ("none", "imagenet"):
+        found["weights"] = _file_digest(weights, f"{where}.weights")
+    return found
+
+
+def _file_digest(name: str, where: str) -> str:
+    """The SHA-256 of a file named in params.yaml, read again only when its size or time changed."""
+    try:
+        status = Path(name).expanduser().stat()
+    except OSError as error:
+        raise ParamsError(
+            f"{where}: expected 'none', 'imagenet' or a readable file, found '{name}' ({error.strerror})"
+        ) from None
+    return _digest_at(name, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_at(name: str, _size: int, _time: int) -> str:
+    return digest(Path(name).expanduser())
 
 
 def _check_size(kind: str, size: tuple[int, int], where: str) -> None:

@@ -24,7 +24,10 @@ def show(what: str, experiment: str | None, params: Callable[[], Params]) -> Non
         table = _cells(params(), experiment)
     else:
         table = _entries(what)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 160)  # a pipe or a file has no edge to fit
+    console.print(table)
 
 
 def _entries(kind: str) -> Table:
@@ -39,19 +42,19 @@ def _entries(kind: str) -> Table:
 
 
 def _models(params: Params, name: str | None) -> Table:
-    from mtlbench.models._cost import forward_flops, parameter_count
+    from mtlbench.models._cost import blueprint, forward_flops, parameter_count
     from mtlbench.tasks._base import make_tasks
 
     experiment = grid.experiment(params, name or params.run[0])
     data = grid.dataset(params, experiment.dataset).build()
     tasks = {task: made.channels for task, made in make_tasks({t: data.tasks[t] for t in experiment.tasks}).items()}
-    table = _table("name", "family", "parameters", "/ single task", f"GFLOP at {data.size[0]}x{data.size[1]}", "paper")
+    table = _table("name", "family", "parameters", "to one single", f"GFLOP at {data.size[0]}x{data.size[1]}", "paper")
     singles: dict[str, int] = {}
     rows = []
     for found in entries("models").values():
         kind = found.load()
         alone = [{task: channels} for task, channels in tasks.items()] if kind.single_task else [tasks]
-        models = [kind(subset) for subset in alone]
+        models = [blueprint(found.name, subset, {}) for subset in alone]
         count = sum(parameter_count(model) for model in models)
         try:
             kind.check_size(*data.size)
@@ -90,5 +93,5 @@ def _cells(params: Params, name: str | None) -> Table:
 def _table(*columns: str) -> Table:
     table = Table(title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     return table

@@ -26,6 +26,8 @@ class Model(nn.Module):
     single_task: ClassVar[bool] = False
     #: Height and width must be multiples of this.
     size_multiple: ClassVar[int] = 1
+    #: Images that a training batch needs (BatchNorm of features without a width needs two).
+    smallest_batch: ClassVar[int] = 1
 
     def __init__(self, tasks: Mapping[str, int]) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ class ResNetCrossStitch(Model):
     family = "resnet"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     size_multiple = 8
+    smallest_batch = 2
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ class ResNetMMoE(Model):
     family = "resnet"
     paper = "Ma et al., KDD 2018 (doi 10.1145/3219819.3220007)"
     size_multiple = 8
+    smallest_batch = 2
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ class ResNetNDDR(Model):
     family = "resnet"
     paper = "Gao et al., CVPR 2019 (arXiv 1801.08297)"
     size_multiple = 8
+    smallest_batch = 2
 
     def __init__(
         self,

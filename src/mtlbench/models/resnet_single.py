@@ -18,6 +18,7 @@ class ResNetSingle(Model):
     paper = "Chen et al., 2017 (arXiv 1706.05587)"
     single_task = True
     size_multiple = 8
+    smallest_batch = 2
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ class ResNetSplit(Model):
     family = "resnet"
     paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
     size_multiple = 8
+    smallest_batch = 2
 
     def __init__(
         self,

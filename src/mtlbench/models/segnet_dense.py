@@ -85,7 +85,9 @@ def _task_encoder(filters: Sequence[int]) -> nn.ModuleList:
 
 def _task_decoder(filters: Sequence[int]) -> nn.ModuleList:
     outermost = block([2 * filters[0], 2 * filters[0], filters[0]])
-    return nn.ModuleList([
-        outermost,
-        *(block([2 * filters[k]] + [filters[k - 1]] * CONVOLUTIONS[k]) for k in range(1, len(filters))),
-    ])
+    return nn.ModuleList(
+        [
+            outermost,
+            *(block([2 * filters[k]] + [filters[k - 1]] * CONVOLUTIONS[k]) for k in range(1, len(filters))),
+        ]
+    )

@@ -26,7 +26,7 @@ class SegNetSingle(Model):
     ) -> None:
         super().__init__(tasks)
         filters = scaled(width)
-        (self.task, channels), = self.tasks.items()
+        ((self.task, channels),) = self.tasks.items()
         self.backbone = SegNetBackbone(filters)
         self.head = Head(filters[0], channels)
         initialise(self)

@@ -72,10 +72,9 @@ def protocol_text(protocol: Mapping[str, Any]) -> str:
             f"held_out: the epoch is selected on {100 * float(protocol['share']):g} % of the training set, held out; "
             "the test set is evaluated once, with the selected network."
         )
-    return (
-        f"paper: the test set is evaluated after every epoch; a number is the mean over the last "
-        f"{protocol.get('last_epochs')} epochs. No selection on the test set."
-    )
+    last = protocol.get("last_epochs")
+    reported = "the last epoch's" if last == 1 else f"the mean over the last {last} epochs"
+    return f"paper: the test set is evaluated after every epoch; a number is {reported}. No selection on the test set."
 
 
 def training_text(training: Mapping[str, Any]) -> str:

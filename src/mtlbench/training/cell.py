@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from mtlbench import keys, provenance, store
-from mtlbench.errors import BusyError, DataError, DivergedError, Interrupted, MtlbenchError
+from mtlbench.errors import BusyError, DataError, DivergedError, Interrupted, MtlbenchError, ParamsError
 from mtlbench.files import atomic_writer, read_json, write_json, write_text
 from mtlbench.grid import Cell
 from mtlbench.lease import Lease, lease
@@ -28,9 +28,10 @@ from mtlbench.registry import entry
 from mtlbench.tasks._base import Task, make_tasks
 from mtlbench.training import device as devices
 from mtlbench.training import history
-from mtlbench.training.data import Split
+from mtlbench.training.data import Split, in_batches
 from mtlbench.training.evaluate import Evaluation, evaluate
 from mtlbench.training.loop import Data, Hooks, Trainer
+from mtlbench.training.masks import attention_masks
 from mtlbench.training.seeds import derive
 from mtlbench.training.signals import StopSignal
 from mtlbench.weightings._base import Weighting
@@ -128,6 +129,7 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path) -> tuple[Trainer, dic
     block = cell.spec["weighting"]
     weighting: Weighting = entry("weightings", block["kind"]).load()(list(tasks), **block["options"])
     data = load_data(cell, tasks, protocol, weighting, device, runtime.data)
+    _check_batches(model, data, training)
     trainer = Trainer(
         model, weighting, tasks, data, training, protocol, cell.seed, device, work,
         checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile,
@@ -142,6 +144,16 @@ def build_model(block: Mapping[str, Any], tasks: Mapping[str, Task], size: tuple
     kind = entry("models", block["kind"]).load()
     kind.check_size(*size)
     return kind({name: task.channels for name, task in tasks.items()}, **block["options"])
+
+
+def _check_batches(model: Model, data: Data, training: Training) -> None:
+    smallest = min(len(part) for part in in_batches(data.train, training.batch_size, training.drop_last))
+    if smallest < model.smallest_batch:
+        raise ParamsError(
+            f"{type(model).__name__} trains on batches of at least {model.smallest_batch} images, but "
+            f"{len(data.train)} training images in batches of {training.batch_size} leave one of {smallest}. "
+            "Set training.drop_last: true or another training.batch_size."
+        )
 
 
 def load_data(
@@ -258,13 +270,14 @@ def summarise(trainer: Trainer, final: Evaluation) -> dict[str, Any]:
 
 @torch.no_grad()
 def _samples(trainer: Trainer) -> dict[str, np.ndarray]:
-    """A few test images, evenly spaced, with targets and decoded predictions."""
+    """A few test images, evenly spaced, with targets, decoded predictions and the network's attention masks."""
     split = trainer.data.test_split
     indices = torch.linspace(0, split.count - 1, min(SAMPLES, split.count)).round().long()
     batch = split.batch(indices)
     trainer.model.eval()
     with devices.autocast(trainer.device, trainer.training.precision):
         raw = trainer.model(batch["image"])
+        masks = attention_masks(trainer.model, batch["image"], list(trainer.tasks))
     found = {
         "indices": indices.numpy(),
         "image": split.arrays["image"][indices.to(split.arrays["image"].device)].cpu().numpy(),
@@ -273,7 +286,7 @@ def _samples(trainer: Trainer) -> dict[str, np.ndarray]:
         targets = split.arrays[name]
         found[f"target_{name}"] = targets[indices.to(targets.device)].cpu().numpy()
         found[f"prediction_{name}"] = task.decode(task.activate(raw[name])).to(targets.dtype).cpu().numpy()
-    return found
+    return found | masks
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -54,7 +54,8 @@ def describe(device: torch.device) -> str:
     """The device in words, for manifests."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} {'thread' if threads == 1 else 'threads'}"
 
 
 def peak_memory(device: torch.device) -> int:

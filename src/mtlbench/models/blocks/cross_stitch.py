@@ -25,10 +25,14 @@ class CrossStitch(nn.Module):
     def __init__(self, tasks: Iterable[str], channels: int) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
-        self.by_source = nn.ParameterDict({
-            target: torch.tensor([[OWN if source == target else OTHER] for source in self.tasks]).repeat(1, channels)
-            for target in self.tasks
-        })
+        self.by_source = nn.ParameterDict(
+            {
+                target: torch.tensor([[OWN if source == target else OTHER] for source in self.tasks]).repeat(
+                    1, channels
+                )
+                for target in self.tasks
+            }
+        )
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         return [mixture(self.by_source[target], features) for target in self.tasks]  # a ParameterDict sorts its keys

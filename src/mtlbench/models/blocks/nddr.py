@@ -25,10 +25,12 @@ class NDDR(nn.Module):
         super().__init__()
         self.tasks = tuple(tasks)
         eye = torch.eye(channels)
-        self.by_source = nn.ParameterDict({
-            target: torch.stack([eye * (OWN if source == target else OTHER) for source in self.tasks], 1)
-            for target in self.tasks
-        })
+        self.by_source = nn.ParameterDict(
+            {
+                target: torch.stack([eye * (OWN if source == target else OTHER) for source in self.tasks], 1)
+                for target in self.tasks
+            }
+        )
         self.norm = nn.ModuleDict({task: nn.BatchNorm2d(channels, momentum=0.05) for task in self.tasks})
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:

@@ -100,10 +100,11 @@ def pretrained(depth: int, weights: str, expected: dict[str, Tensor]) -> dict[st
     read without running code from it. ``expected``: the tensors that are wanted. Raises ParamsError when the
     file is missing, is no such file or holds another network.
     """
-    state = _fetch(depth) if weights == "imagenet" else _read(Path(weights))
+    state = _fetch(depth) if weights == "imagenet" else _read(Path(weights).expanduser())
     state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     wrong = [
-        name for name in sorted(state.keys() | expected.keys())
+        name
+        for name in sorted(state.keys() | expected.keys())
         if name not in state or name not in expected or state[name].shape != expected[name].shape
     ]
     if wrong:

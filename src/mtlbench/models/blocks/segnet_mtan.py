@@ -50,9 +50,7 @@ class SegNetAttention(nn.Module):
         encoded, decoded = self.backbone(image)
         return {task: head(self._attend(self.attention[task], encoded, decoded)) for task, head in self.heads.items()}
 
-    def _attend(
-        self, masks: TaskAttention, encoded: list[StageFeatures], decoded: list[StageFeatures]
-    ) -> Tensor:
+    def _attend(self, masks: TaskAttention, encoded: list[StageFeatures], decoded: list[StageFeatures]) -> Tensor:
         attended = None
         for features, mask, unit in zip(encoded, masks.encoder, self.down, strict=True):
             seen = features.first if attended is None else torch.cat([features.first, attended], 1)

@@ -5,7 +5,7 @@ import torch
 
 from mtlbench.models.segnet_mtan import SegNetMTAN
 from mtlbench.models.segnet_split import SegNetSplit
-from mtlbench.report.masks import attention_masks
+from mtlbench.training.masks import attention_masks
 
 TASKS = {"segmentation": 5, "depth": 1}
 
