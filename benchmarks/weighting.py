@@ -7,13 +7,15 @@ backward passes. Beside the weightings stands `library way`: the usual code of m
 method (losses stacked into one tensor and differentiated entry by entry, gradients of all shared parameters
 concatenated), with the plain sum of the gradients as the method, so without any solver.
 
-All weightings take turns within a round, so that a slow moment of the machine meets all of them; the table shows the
-median over the rounds of the ratio to `equal` in the same round. The bound of a gradient method is counted in
-floating-point operations of convolutions and matrix products: forward and one backward pass for each task, relative
-to forward and one backward pass of the sum.
+Times are processor time on a CPU (other programs do not count) and wall time on a GPU. All weightings take turns
+within a round, in a drawn order, so that a slow moment of the machine meets all of them; the table shows the median over the rounds of
+the ratio to `equal` in the same round. The bound of a gradient method is counted in floating-point operations of
+convolutions and matrix products: forward and one backward pass for each task, relative to forward and one backward
+pass of the sum.
 """
 
 import argparse
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -161,8 +163,9 @@ def measure(
     names = ["equal", *[other for other in weightings if other != "equal"], LIBRARY]
     times: dict[str, list[float]] = {other: [] for other in names}
     bound = gradient_bound(Step(model, data, "equal"))
+    chance = random.Random(0)
     for _ in range(rounds):
-        for other in names:
+        for other in chance.sample(names, len(names)):
             times[other].append(_seconds(Step(model, data, other), device))
     rows = []
     for other in names:
@@ -176,14 +179,16 @@ def measure(
 
 
 def _seconds(step: Step, device: torch.device) -> float:
-    """Time of one step after one that fills the caches and buffers."""
+    """Time of one step after one that fills the caches and buffers; on a CPU processor time."""
     step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cuda":
+        begin = time.process_time()
+        step()
+        return time.process_time() - begin
+    torch.cuda.synchronize(device)
     begin = time.perf_counter()
     step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    torch.cuda.synchronize(device)
     return time.perf_counter() - begin
 
 
