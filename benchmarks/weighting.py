@@ -8,10 +8,10 @@ method (losses stacked into one tensor and differentiated entry by entry, gradie
 concatenated), with the plain sum of the gradients as the method, so without any solver.
 
 Times are processor time on a CPU (other programs do not count) and wall time on a GPU. All weightings take turns
-within a round, in a drawn order, so that a slow moment of the machine meets all of them; the table shows the median over the rounds of
-the ratio to `equal` in the same round. The bound of a gradient method is counted in floating-point operations of
-convolutions and matrix products: forward and one backward pass for each task, relative to forward and one backward
-pass of the sum.
+within a round, in a drawn order, so that a slow moment of the machine meets all of them; the table shows the median
+over the rounds of the ratio to `equal` in the same round. The bound of a gradient method is counted in floating-point
+operations of convolutions and matrix products: forward and one backward pass for each task, relative to forward and
+one backward pass of the sum.
 """
 
 import argparse
