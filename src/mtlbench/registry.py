@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from mtlbench.errors import ParamsError, nearest
+from mtlbench.models import _options
 
 KINDS = ("datasets", "tasks", "models", "weightings")
 # What an annotation of a constructor's option may use.
-_NAMES = {"Annotated": Annotated, "Literal": Literal, "Field": pydantic.Field, "Any": Any}
+_NAMES = {"Annotated": Annotated, "Literal": Literal, "Field": pydantic.Field, "Any": Any, **vars(_options)}
 
 
 @dataclass(frozen=True)

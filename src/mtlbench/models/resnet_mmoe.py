@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Depth, Dropout, Weights
 from mtlbench.models.blocks.deeplab import heads
 from mtlbench.models.blocks.mixture import Blend
 from mtlbench.models.blocks.resnet import STEM_CHANNELS, ResNetBackbone
@@ -28,11 +29,9 @@ class ResNetMMoE(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        depth: Annotated[Literal[18, 34, 50, 101], Field(description="layers of the ResNet")] = 50,
-        weights: Annotated[
-            str, Field(description="'none', 'imagenet' or a file with the state of torchvision's ResNet of that depth")
-        ] = "none",
-        dropout: Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads")] = 0.5,
+        depth: Depth = 50,
+        weights: Weights = "none",
+        dropout: Dropout = 0.5,
         experts: Annotated[int, Field(ge=2, description="number of experts")] = 3,
         first_expert_layer: Annotated[
             Literal[1, 2, 3, 4], Field(description="first ResNet layer of which each expert has its own copy")

@@ -2,13 +2,12 @@
 
 import itertools
 from collections.abc import Mapping
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Depth, Dropout, Weights
 from mtlbench.models.blocks.attention import AttentionMask
 from mtlbench.models.blocks.deeplab import heads
 from mtlbench.models.blocks.pooling import MaxPool
@@ -32,11 +31,9 @@ class ResNetMTAN(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        depth: Annotated[Literal[18, 34, 50, 101], Field(description="layers of the ResNet")] = 50,
-        weights: Annotated[
-            str, Field(description="'none', 'imagenet' or a file with the state of torchvision's ResNet of that depth")
-        ] = "none",
-        dropout: Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads")] = 0.5,
+        depth: Depth = 50,
+        weights: Weights = "none",
+        dropout: Dropout = 0.5,
     ) -> None:
         super().__init__(tasks)
         self.backbone = ResNetBackbone(depth, weights)

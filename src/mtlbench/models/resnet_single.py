@@ -1,12 +1,11 @@
 """Single-task DeepLabv3."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
 
-from pydantic import Field
 from torch import Tensor
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Depth, Dropout, Weights
 from mtlbench.models.blocks.deeplab import DeepLabHead
 from mtlbench.models.blocks.resnet import ResNetBackbone
 
@@ -24,11 +23,9 @@ class ResNetSingle(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        depth: Annotated[Literal[18, 34, 50, 101], Field(description="layers of the ResNet")] = 50,
-        weights: Annotated[
-            str, Field(description="'none', 'imagenet' or a file with the state of torchvision's ResNet of that depth")
-        ] = "none",
-        dropout: Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads")] = 0.5,
+        depth: Depth = 50,
+        weights: Weights = "none",
+        dropout: Dropout = 0.5,
     ) -> None:
         super().__init__(tasks)
         ((self.task, channels),) = self.tasks.items()

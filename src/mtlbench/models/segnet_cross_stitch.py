@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Width
 from mtlbench.models.blocks.cross_stitch import CrossStitch
 from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
 from mtlbench.models.blocks.segnet import decoder_blocks, encoder_blocks, heads, initialise, scaled
@@ -28,7 +29,7 @@ class SegNetCrossStitch(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 512")] = 1.0,
+        width: Width = 1.0,
         unit: Annotated[
             Literal["channel", "layer"], Field(description="one mixing matrix for each channel, or one for each layer")
         ] = "channel",

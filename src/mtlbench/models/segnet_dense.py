@@ -1,13 +1,12 @@
 """A shared SegNet beside one SegNet per task, densely connected."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Width
 from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
 from mtlbench.models.blocks.segnet import (
     CONVOLUTIONS,
@@ -34,7 +33,7 @@ class SegNetDense(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 512")] = 1.0,
+        width: Width = 1.0,
     ) -> None:
         super().__init__(tasks)
         filters = scaled(width)

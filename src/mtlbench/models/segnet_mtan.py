@@ -1,12 +1,11 @@
 """The Multi-Task Attention Network on SegNet."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Width
 from mtlbench.models.blocks.segnet import initialise, scaled
 from mtlbench.models.blocks.segnet_mtan import SegNetAttention
 
@@ -22,7 +21,7 @@ class SegNetMTAN(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 512")] = 1.0,
+        width: Width = 1.0,
     ) -> None:
         super().__init__(tasks)
         self.network = SegNetAttention(scaled(width), self.tasks)

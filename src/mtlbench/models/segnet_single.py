@@ -1,12 +1,11 @@
 """Single-task SegNet."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Width
 from mtlbench.models.blocks.segnet import Head, SegNetBackbone, initialise, scaled
 
 
@@ -22,7 +21,7 @@ class SegNetSingle(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 512")] = 1.0,
+        width: Width = 1.0,
     ) -> None:
         super().__init__(tasks)
         filters = scaled(width)

@@ -1,12 +1,11 @@
 """Split SegNet with twice as many convolutions."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Width
 from mtlbench.models.blocks.segnet import SegNetBackbone, heads, initialise, scaled
 
 
@@ -21,7 +20,7 @@ class SegNetSplitDeep(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 512")] = 1.0,
+        width: Width = 1.0,
     ) -> None:
         super().__init__(tasks)
         filters = scaled(width)

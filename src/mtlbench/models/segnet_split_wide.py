@@ -1,12 +1,11 @@
 """Split SegNet with a wider innermost stage."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from mtlbench.models._base import Model
+from mtlbench.models._options import Width
 from mtlbench.models.blocks.segnet import SegNetBackbone, heads, initialise, scaled
 
 FILTERS = (64, 128, 256, 512, 1024)
@@ -23,7 +22,7 @@ class SegNetSplitWide(Model):
         self,
         tasks: Mapping[str, int],
         *,
-        width: Annotated[float, Field(gt=0, description="factor on the filters 64, 128, 256, 512, 1024")] = 1.0,
+        width: Width = 1.0,
     ) -> None:
         super().__init__(tasks)
         filters = scaled(width, FILTERS)
