@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.curves import BAND, band, multi_task_rows
 from mtlbench.report.grid import Grid, Row
@@ -61,6 +62,7 @@ def _trajectory_figure(
                     band(panel, found[name], colour)
             if label == "cosine":
                 panel.axhline(0, color="#8A9099", linewidth=0.8)
+            panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             panel.set_title(weighting)
             tidy(panel)
         for panel in list(axes.flat)[len(tables) :]:
