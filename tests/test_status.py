@@ -86,9 +86,10 @@ def test_done_diverged_and_stored(cell) -> None:
     entry = store.folder() / cell.key
     write_json(entry / cell.manifest.name, {})
     assert state(cell).name == "stored"
-    write_json(cell.manifest, {"status": "complete", "seconds_total": 5.0})
+    record = {"spec": cell.spec, "outputs": {}, "data": {}, "seconds_total": 5.0}
+    write_json(cell.manifest, {**record, "status": "complete"})
     assert (state(cell).name, state(cell).seconds) == ("done", 5.0)
-    write_json(cell.manifest, {"status": "diverged", "reason": "NaN at epoch 1", "seconds_total": 5.0})
+    write_json(cell.manifest, {**record, "status": "diverged", "reason": "NaN at epoch 1"})
     assert (state(cell).name, state(cell).detail) == ("diverged", "NaN at epoch 1")
 
 

@@ -1,12 +1,16 @@
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
-from mtlbench import grid, pipeline, store, verify
+from mtlbench import grid, keys, pipeline, status, store, verify
 from mtlbench.errors import DataError
-from mtlbench.files import read_json, write_json
+from mtlbench.files import digest, read_json, write_json
 from mtlbench.params import load
 from mtlbench.reproduce import reproduce
 from mtlbench.training.again import differences
@@ -31,23 +35,28 @@ def replace(path: Path, value: object) -> None:
     write_json(path, value)
 
 
+def forge(cell: grid.Cell, path: Path) -> None:
+    """Make the manifest agree with a file that was changed."""
+    manifest = read_json(cell.manifest)
+    manifest["outputs"][path.name] = {"sha256": digest(path), "bytes": path.stat().st_size}
+    replace(cell.manifest, manifest)
+
+
 def test_deep_verification_evaluates_sampled_networks_again(cell) -> None:
     said: list[str] = []
     verify.verify(load(), None, said.append, deep=3)
-    assert said == [f"{CELL}: its network was evaluated again", "1 cells are what their manifests say"]
+    assert said == [
+        f"{CELL}: its network was evaluated again",
+        "1 prepared datasets, tables and reports and 1 cells are what their manifests say",
+    ]
 
 
 def test_weights_that_do_not_give_the_reported_numbers_are_found(cell) -> None:
     """A metrics.json that was edited together with its digest: only an evaluation can tell."""
-    from mtlbench.files import digest
-
     metrics = read_json(cell.folder / "metrics.json")
     metrics["final"]["depth"]["abs_error"] *= 0.9
     replace(cell.folder / "metrics.json", metrics)
-    manifest = read_json(cell.manifest)
-    path = cell.folder / "metrics.json"
-    manifest["outputs"]["metrics.json"] = {"sha256": digest(path), "bytes": path.stat().st_size}
-    replace(cell.manifest, manifest)
+    forge(cell, cell.folder / "metrics.json")
     verify.verify(load(), None, print)
     with pytest.raises(VerificationError, match=r"evaluated again, depth abs_error is .* was reported"):
         verify.verify(load(), None, print, deep=1)
@@ -110,9 +119,11 @@ def test_reproducing_gives_the_same_bytes_and_touches_nothing(cell, monkeypatch)
 
 
 def test_reproducing_finds_other_bits_on_the_same_hardware(cell) -> None:
-    manifest = read_json(cell.manifest)
-    manifest["outputs"]["history.csv"]["sha256"] = "0" * 64
-    replace(cell.manifest, manifest)
+    path = cell.folder / "history.csv"
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text.replace("1", "2"))
+    forge(cell, path)
     with pytest.raises(VerificationError, match=r"history\.csv has other bytes than recorded, on the same hardware"):
         reproduce(cell, load().runtime, print)
 
@@ -123,6 +134,7 @@ def test_other_hardware_is_compared_by_its_metrics(cell) -> None:
     metrics = read_json(cell.folder / "metrics.json")
     metrics["reported"]["depth"]["abs_error"] *= 1.04
     replace(cell.folder / "metrics.json", metrics)
+    forge(cell, cell.folder / "metrics.json")
     said: list[str] = []
     reproduce(cell, load().runtime, said.append)
     assert "every reported metric agrees within 5.0% (device" in said[0]
@@ -130,12 +142,101 @@ def test_other_hardware_is_compared_by_its_metrics(cell) -> None:
         reproduce(cell, load().runtime, print, tolerance=0.01)
 
 
-def test_other_data_cannot_be_reproduced(cell) -> None:
+def test_other_data_cannot_be_reproduced_and_is_found_before_the_training(cell, monkeypatch) -> None:
     manifest = read_json(cell.manifest)
     manifest["data"]["train/depth.npy"] = "0" * 64
     replace(cell.manifest, manifest)
+    monkeypatch.setattr("mtlbench.training.cell.run_cell", None)
     with pytest.raises(VerificationError, match=r"data of 'train/depth\.npy' differs"):
         reproduce(cell, load().runtime, print)
+
+
+def test_a_changed_array_is_found_and_nothing_is_reproduced_from_it(cell, monkeypatch) -> None:
+    path = cell.dataset.folder / "train/depth.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    verify.verify(load(), None, print, quick=True)
+    wrong = r"train/depth\.npy: its content changed; `dvc checkout`, or delete .* and run `mtlbench prepare rooms`"
+    with pytest.raises(VerificationError, match=wrong):
+        verify.verify(load(), None, print)
+    monkeypatch.setattr("mtlbench.training.cell.run_cell", None)
+    with pytest.raises(VerificationError, match=wrong):
+        reproduce(cell, load().runtime, print)
+
+
+def test_a_changed_table_of_the_report_is_found(cell, edit) -> None:
+    spec = grid.report_spec(load(), "tiny")
+    table = grid.report_folder("tiny") / "table.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("miou\n12.5\n")
+    keys.write_manifest(table.parent, spec, {"table.csv": table})
+    verify.verify(load(), "tiny", print)
+    table.write_text("miou\n92.5\n")
+    with pytest.raises(VerificationError, match=r"table\.csv: its content changed.*`mtlbench report tiny`"):
+        verify.verify(load(), "tiny", print)
+    table.unlink()
+    with pytest.raises(VerificationError, match=r"table\.csv: missing"):
+        verify.verify(load(), "tiny", print, quick=True)
+
+
+def with_weights(cell: grid.Cell, content: bytes) -> None:
+    """Replace the weights and what the manifest says of them: only loading them can tell."""
+    path = cell.checkpoint_folder / "model.safetensors"
+    path.unlink()
+    path.write_bytes(content)
+    forge(cell, path)
+
+
+@pytest.mark.parametrize("what", ["not weights", "of another network"])
+def test_weights_that_cannot_be_loaded_are_a_problem_with_its_remedy(cell, what: str) -> None:
+    other = safetensors.torch.save({"layer.weight": torch.zeros(3)})
+    with_weights(cell, other if what == "of another network" else b"\x80\x04K\x01.")
+    verify.verify(load(), None, print)
+    with pytest.raises(VerificationError, match=r"not the weights of this network \(.*\); delete .* and run again"):
+        verify.verify(load(), None, print, deep=1)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"outputs": {}}', '{"outputs": {"a": 1}}', "\xff"])
+def test_a_damaged_manifest_is_named_with_its_remedy(cell, content: str) -> None:
+    cell.manifest.unlink()
+    cell.manifest.write_bytes(content.encode("latin-1"))
+    for command in (
+        lambda: verify.verify(load(), None, print),
+        lambda: reproduce(cell, load().runtime, print),
+        lambda: status.state(cell),
+    ):
+        with pytest.raises(DataError, match=rf"{cell.manifest}: damaged .*`dvc checkout`, or delete it"):
+            command()
+
+
+def test_a_manifest_of_another_spec_is_found(cell) -> None:
+    manifest = read_json(cell.manifest)
+    manifest["spec"]["training"]["optimizer"]["learning_rate"] = 0.1
+    replace(cell.manifest, manifest)
+    with pytest.raises(VerificationError, match=r"spec does not give its key .*; train the cell again"):
+        verify.verify(load(), None, print)
+
+
+@pytest.mark.parametrize("verb", ["verify", "reproduce"])
+def test_the_command_line_gives_reasons_and_no_traceback(cell, verb: str) -> None:
+    (cell.folder / "history.csv").unlink()
+    argument = CELL if verb == "reproduce" else "tiny"
+    done = mtlbench(verb, argument)
+    assert done.returncode == 6
+    assert done.stderr.startswith(f"error: {cell.folder}/history.csv: missing; `dvc pull`, or delete")
+    for wrong, guess in ((argument.replace("tiny", "tinny"), "Did you mean 'tiny'?"), ("nothing", "Known: tiny.")):
+        done = mtlbench(verb, wrong)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: unknown experiment")
+        assert guess in done.stderr
+    done = mtlbench("reproduce", CELL.replace("dwa", "dwaa"))
+    assert done.returncode == 2
+    assert f"Did you mean '{CELL}'? Expected experiment/model/weighting/seed<n>: `mtlbench list cells`" in done.stderr
+
+
+def mtlbench(*arguments: str) -> subprocess.CompletedProcess:
+    """The command line in a process of its own."""
+    command = [sys.executable, "-c", "from mtlbench.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_nothing_to_reproduce_says_what_to_run(project) -> None:

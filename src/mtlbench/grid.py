@@ -1,5 +1,6 @@
 """From parameters to cells: every training run of a grid with its spec, key and places on disk."""
 
+import difflib
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,12 @@ def cell(params: Params, path: str) -> Cell:
     """The cell of that path (``experiment/model/weighting/seed<n>``); raises ParamsError with the nearest one."""
     known = {cell.path: cell for cell in cells(params, path.strip("/").split("/")[0])}
     if path.strip("/") not in known:
-        raise ParamsError(f"unknown cell '{path}'. {nearest(path, known)}")
+        near = difflib.get_close_matches(path.strip("/"), known, n=1, cutoff=0.6)
+        guess = f"Did you mean '{near[0]}'? " if near else ""
+        raise ParamsError(
+            f"unknown cell '{path}'. {guess}Expected experiment/model/weighting/seed<n>: `mtlbench list cells` shows "
+            f"all {len(known)} of its experiment."
+        )
     return known[path.strip("/")]
 
 

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mtlbench import grid, keys
+from mtlbench import grid, keys, store
 from mtlbench.errors import DataError
 from mtlbench.files import read_json, write_json, write_text
 from mtlbench.grid import Cell, PreparedDataset
@@ -168,7 +168,7 @@ def constant_baseline(data: PreparedDataset, tasks: list[str]) -> dict[str, dict
 def _cell_input(cell: Cell) -> dict[str, Any]:
     reason = "not trained yet"
     if cell.manifest.exists():
-        manifest = read_json(cell.manifest)
+        manifest = store.read_manifest(cell.manifest)
         reason = manifest.get("reason") if manifest["status"] != "complete" else None
     else:
         failure = Path("work/cells") / cell.key / "failure.json"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mtlbench import store
+from mtlbench import store, verify
 from mtlbench.errors import DataError
 from mtlbench.files import read_json
 from mtlbench.grid import Cell
@@ -26,7 +26,8 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
 
     On the same device, with the same number of threads and the same torch, every output must have the same bytes;
     otherwise every reported metric must agree within ``tolerance`` (relative). The recorded number of threads and
-    the recorded choice of torch.compile are used. Raises VerificationError that lists the differences, DataError
+    the recorded choice of torch.compile are used. Raises VerificationError that lists the differences (before the
+    training when the result or the prepared data is not what its manifest says, or the data another one), DataError
     when there is nothing to compare with.
     """
     if not cell.manifest.exists():
@@ -34,7 +35,8 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
             f"{cell.path}: there is no result to reproduce ({cell.manifest} is absent). Run `mtlbench train "
             f"{cell.path}` or `dvc pull` first."
         )
-    recorded = read_json(cell.manifest)
+    recorded = store.read_manifest(cell.manifest)
+    _check_before(cell, recorded)
     metrics = cell.folder.absolute() / "metrics.json"
     runtime = runtime.model_copy(update={"threads": recorded["threads"], "compile": recorded["compiled"]})
     with tempfile.TemporaryDirectory(prefix="mtlbench-reproduce-") as folder, _elsewhere(Path(folder)):
@@ -43,11 +45,7 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
 
         run_cell(cell, runtime, record_divergence=True)
         again = read_json(cell.manifest)
-        problems = [
-            f"data of '{name}' differs: prepare the dataset again"
-            for name, value in recorded["data"].items()
-            if again["data"][name] != value
-        ]
+        problems: list[str] = []
         changed = setting_changes(recorded, again)
         if again["status"] != recorded["status"]:
             problems.append(f"it is {again['status']} now, {recorded['status']} was recorded")
@@ -62,6 +60,21 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
         say(f"{cell.path}: every reported metric agrees within {tolerance:.1%} ({'; '.join(changed)})")
     else:
         say(f"{cell.path}: all {len(recorded['outputs'])} outputs have the same bytes")
+
+
+def _check_before(cell: Cell, recorded: dict[str, Any]) -> None:
+    """Training takes long: what would make it useless is found first."""
+    problems = verify.check(cell, recorded)
+    if cell.dataset.manifest.exists():
+        problems += verify.check_folder(cell.dataset.manifest, f"mtlbench prepare {cell.dataset.name}")
+        now = {name: output["sha256"] for name, output in read_json(cell.dataset.manifest)["outputs"].items()}
+        problems += [
+            f"{cell.path}: data of '{name}' differs: prepare the dataset again"
+            for name, value in recorded["data"].items()
+            if now.get(name) != value
+        ]
+    if problems:
+        raise VerificationError("\n".join(problems))
 
 
 def setting_changes(recorded: dict[str, Any], again: dict[str, Any]) -> list[str]:

@@ -36,9 +36,9 @@ class State:
 def state(cell: Cell) -> State:
     """Where one cell stands."""
     if cell.manifest.exists():
-        manifest = read_json(cell.manifest)
+        manifest = store.read_manifest(cell.manifest)
         name = "done" if manifest["status"] == "complete" else "diverged"
-        return State(cell, name, manifest.get("reason", ""), manifest["seconds_total"])
+        return State(cell, name, manifest.get("reason", ""), manifest.get("seconds_total"))
     if store.stored(cell.key) is not None:
         return State(cell, "stored", "finished before; the next run links it in without training")
     work = Path("work/cells") / cell.key

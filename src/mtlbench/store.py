@@ -75,12 +75,19 @@ def place(cell: Cell) -> bool:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The record of a cell's manifest; DataError when an output's name would lead out of the cell's folder.
+    """The record of a cell's manifest; DataError when it is none or an output's name would lead out of the folder.
 
     Manifests come from other machines (`dvc pull`, a shared store), and their names are joined to folders.
     """
-    manifest = read_json(path)
-    for name in manifest["outputs"]:
+    try:
+        manifest = read_json(path)
+        names = [name for name, output in manifest["outputs"].items() if output["sha256"] and output["bytes"] >= 0]
+        missing = {"spec", "data", "status"} - manifest.keys()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); `dvc checkout`, or delete it") from None
+    if missing:
+        raise DataError(f"{path}: damaged (without {', '.join(sorted(missing))}); `dvc checkout`, or delete it")
+    for name in names:
         if name != Path(name).name or name in ("", ".", ".."):
             raise DataError(f"{path}: expected plain file names under outputs, found '{name}'; delete this manifest")
     return manifest

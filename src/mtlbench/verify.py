@@ -8,7 +8,7 @@ from typing import Any
 
 from mtlbench import grid, keys, store
 from mtlbench.errors import MtlbenchError
-from mtlbench.files import digest
+from mtlbench.files import digest, read_json
 from mtlbench.grid import Cell
 from mtlbench.params import Params
 
@@ -22,17 +22,19 @@ class VerificationError(MtlbenchError):
 
 
 def verify(params: Params, experiment: str | None, say: Say, quick: bool = False, deep: int = 0) -> None:
-    """Compare every complete cell with its manifest; raises VerificationError that lists all differences.
+    """Compare cells, prepared data, tables and reports with their manifests; VerificationError lists all differences.
 
     ``quick`` looks at existence and sizes only. ``deep`` is the number of complete cells, drawn at random, whose
-    networks are also evaluated again. A cell whose manifest is absent is not an error here: it is pending. One whose
-    weights are absent is: DVC would record the rest as the whole.
+    networks are also evaluated again. What has no manifest is not an error here: it is pending. A cell whose weights
+    are absent is one: DVC would record the rest as the whole.
     """
-    problems: list[str] = []
+    names = [experiment] if experiment else list(params.experiments)
+    others = _other_manifests(params, names)
+    problems = [problem for path, mend in others.items() for problem in check_folder(path, mend, quick)]
     checked = 0
     seen: dict[str, dict[str, dict[str, str]]] = {}
     complete: list[Cell] = []
-    for name in [experiment] if experiment else params.experiments:
+    for name in names:
         for cell in grid.cells(params, name):
             if cell.manifest.exists():
                 manifest = store.read_manifest(cell.manifest)
@@ -49,7 +51,40 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
         say(f"{cell.path}: its network was evaluated again")
     if problems:
         raise VerificationError("\n".join(problems))
-    say(f"{checked} cells are what their manifests say")
+    say(f"{len(others)} prepared datasets, tables and reports and {checked} cells are what their manifests say")
+
+
+def _other_manifests(params: Params, names: list[str]) -> dict[Path, str]:
+    """{manifest: the command that makes it again} of what is there besides the cells."""
+    found: dict[Path, str] = {}
+    for name in names:
+        data = grid.dataset(params, grid.experiment(params, name).dataset)
+        found[data.manifest] = f"mtlbench prepare {data.name}"
+        found[grid.summary_manifest(params, name)] = f"mtlbench aggregate {name}"
+        found[grid.report_manifest(params, name)] = f"mtlbench report {name}"
+    return {path: command for path, command in found.items() if path.exists()}
+
+
+def check_folder(manifest: Path, command: str, quick: bool = False) -> list[str]:
+    """The problems of the files beside a manifest; ``command`` makes them again."""
+    try:
+        outputs = read_json(manifest)["outputs"]
+        sizes = {manifest.parent / name: (output["bytes"], output["sha256"]) for name, output in outputs.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [f"{manifest}: damaged; `dvc checkout`, or delete it and run `{command}`"]
+    return [
+        f"{path}: {wrong}; `dvc checkout`, or delete {manifest} and run `{command}`"
+        for path, (size, sha256) in sizes.items()
+        if (wrong := _wrong(path, size, sha256, quick))
+    ]
+
+
+def _wrong(path: Path, size: int, sha256: str, quick: bool) -> str | None:
+    """What is wrong with a file in words, None when nothing is."""
+    if not path.is_file():
+        return "missing"
+    changed = path.stat().st_size != size or (not quick and digest(path) != sha256)
+    return "its content changed" if changed else None
 
 
 def check(cell: Cell, manifest: dict[str, Any], quick: bool = False) -> list[str]:
@@ -59,10 +94,11 @@ def check(cell: Cell, manifest: dict[str, Any], quick: bool = False) -> list[str
         problems.append(f"{cell.path}: the manifest's spec does not give its key {cell.key}; train the cell again")
     for name, output in manifest["outputs"].items():
         path = (cell.checkpoint_folder if name in store.WEIGHTS else cell.folder) / name
-        if not path.exists():
+        wrong = _wrong(path, output["bytes"], output["sha256"], quick)
+        if wrong == "missing":
             problems.append(f"{path}: missing; `dvc pull`, or delete {cell.manifest} to train the cell again")
-        elif path.stat().st_size != output["bytes"] or (not quick and digest(path) != output["sha256"]):
-            problems.append(f"{path}: its content changed; delete {cell.manifest} and run again, or `dvc checkout`")
+        elif wrong:
+            problems.append(f"{path}: {wrong}; delete {cell.manifest} and run again, or `dvc checkout`")
     return problems
 
 

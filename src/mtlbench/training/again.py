@@ -23,8 +23,12 @@ def evaluate_again(cell: Cell, runtime: Runtime, tolerance: float = TOLERANCE) -
     """The metrics of the stored network that differ from ``metrics.json`` by more than ``tolerance`` (relative)."""
     with tempfile.TemporaryDirectory() as work:
         trainer, _ = make_trainer(cell, runtime, Path(work))
-    weights = safetensors.torch.load_file(cell.checkpoint_folder / "model.safetensors", device=str(trainer.device))
-    trainer.model.load_state_dict(weights)
+    path = cell.checkpoint_folder / "model.safetensors"
+    try:
+        trainer.model.load_state_dict(safetensors.torch.load_file(path, device=str(trainer.device)))
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:200]
+        return [f"{path}: not the weights of this network ({why}); delete {cell.manifest} and run again"]
     everything = torch.arange(trainer.data.test_split.count)
     found = evaluate(
         trainer.model, trainer.tasks, trainer.data.test_split, everything, trainer.training.precision

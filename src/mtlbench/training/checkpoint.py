@@ -6,6 +6,7 @@ so a truncated or flipped file is noticed and the previous one is used. The last
 
 import io
 import logging
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,20 @@ def save(folder: Path, epoch: int, step: int, state: dict[str, Any]) -> Path:
 
 
 def load(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """The newest whole checkpoint, or None. Tensors only: nothing in the file is executed."""
+    """The newest whole checkpoint, or None. Tensors only: nothing in the file is executed.
+
+    One that is damaged, or holds anything else than tensors and plain values, is removed and the one before it used.
+    """
     for path in _found(folder):
         if digest(path)[:16] != _NAME.fullmatch(path.name)[3]:  # type: ignore[index]
             logger.warning("%s is damaged (its digest is wrong): using the checkpoint before it", path.name)
             path.unlink()
             continue
-        return torch.load(path, map_location=device, weights_only=True)
+        try:
+            return torch.load(path, map_location=device, weights_only=True)
+        except pickle.UnpicklingError:
+            logger.warning("%s holds more than tensors, which is refused: using the checkpoint before it", path.name)
+            path.unlink()
     return None
 
 
