@@ -66,10 +66,11 @@ experiments:
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall and processor seconds of one command, its children included."""
+    """Wall and processor seconds of one command, its children included, and what it said."""
 
     wall: float
     cpu: float
+    output: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Stubs:
             raise RuntimeError(
                 f"{' '.join(command)} gave {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
             )
-        return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Cost(wall, cpu, done.stdout + done.stderr)
 
     def params(self) -> Params:
         """The parameters of the grid."""
