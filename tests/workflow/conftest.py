@@ -118,3 +118,18 @@ def make_checkout(base: Path, repository: Path, params: str, extra: Mapping[str,
 def checkout(tmp_path_factory, repository) -> Checkout:
     """A fresh checkout with the tiny experiment, nothing run yet."""
     return make_checkout(tmp_path_factory.mktemp("workflow"), repository, tiny_params(repository))
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory, repository) -> Checkout:
+    """The tiny experiment after `snakemake`, `dvc repro`, `git commit` and `dvc push`; for tests of the group "dvc"."""
+    made = make_checkout(tmp_path_factory.mktemp("recorded"), repository, tiny_params(repository))
+    made.snakemake()
+    before = {path: path.stat().st_mtime_ns for path in (made.folder / "work/store").rglob("*")}
+    made.run("dvc", "repro")
+    after = {path: path.stat().st_mtime_ns for path in (made.folder / "work/store").rglob("*")}
+    assert after == before, "dvc repro after snakemake must train nothing"
+    made.run("git", "add", "-A")
+    made.run("git", "commit", "-qm", "results")
+    made.run("dvc", "push")
+    return made

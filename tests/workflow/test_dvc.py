@@ -4,22 +4,8 @@ import json
 
 import pytest
 
-# One process builds the checkout that all tests of this file use.
+# One process builds the checkout that all tests of this group use.
 pytestmark = pytest.mark.xdist_group("dvc")
-
-
-@pytest.fixture(scope="module")
-def recorded(checkout):
-    """The checkout after `snakemake`, `dvc repro`, `git commit` and `dvc push`."""
-    checkout.snakemake()
-    before = {path: path.stat().st_mtime_ns for path in (checkout.folder / "work/store").rglob("*")}
-    checkout.run("dvc", "repro")
-    after = {path: path.stat().st_mtime_ns for path in (checkout.folder / "work/store").rglob("*")}
-    assert after == before, "dvc repro after snakemake must train nothing"
-    checkout.run("git", "add", "-A")
-    checkout.run("git", "commit", "-qm", "results")
-    checkout.run("dvc", "push")
-    return checkout
 
 
 def test_dvc_is_clean_after_recording(recorded) -> None:
