@@ -4,6 +4,7 @@ import functools
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -174,6 +175,7 @@ def validate(value: Any, where: str = "params.yaml") -> Params:
         _check_names(params)
         for name, block in params.datasets.items():
             split_kind("datasets", name, block, f"datasets.{name}", extra=("source",))
+            _check_source(block.get("source"), f"datasets.{name}.source")
         for name, experiment in params.experiments.items():
             _check_experiment(params, name, experiment)
     except ParamsError as error:
@@ -199,6 +201,16 @@ def split_kind(
     return name, check_options(kind, name, block, where)
 
 
+def _check_source(source: Any, where: str) -> None:
+    """No account in an address: params.yaml, dvc.lock and manifests are for everybody."""
+    if isinstance(source, str) and "://" in source and "@" in urlsplit(source).netloc:
+        host = urlsplit(source).hostname
+        raise ParamsError(
+            f"{where}: expected an address without an account, because this file is shared; "
+            f"put `machine {host} login <name> password <password>` into ~/.netrc"
+        )
+
+
 def _check_names(params: Params) -> None:
     labels = [("run", "experiments", name) for name in params.experiments]
     labels += [("datasets", "datasets", name) for name in params.datasets]
@@ -209,7 +221,7 @@ def _check_names(params: Params) -> None:
         if not _LABEL.fullmatch(label):
             raise ParamsError(f"{where}: expected a name of lower-case letters, digits and _, found '{label}'")
     for name in params.experiments:
-        if name in RESERVED:
+        if name in RESERVED or name.removeprefix("report_") in params.experiments.keys() - {name}:
             raise ParamsError(f"experiments.{name}: the name is taken by a target of the workflow; choose another")
     for name in params.run:
         if name not in params.experiments:

@@ -114,7 +114,8 @@ def _check_status(answer: requests.Response) -> None:
     if status in _BUSY:
         raise _TryLater(f"the server answered {status} {answer.reason}", _told(answer))
     if status not in (200, 206, 416):
-        raise NextAddress(f"the server answered {status} {answer.reason}")
+        hint = " (is there a line with its account in ~/.netrc?)" if status in (401, 403) else ""
+        raise NextAddress(f"the server answered {status} {answer.reason}{hint}")
 
 
 def _resume_headers(part: Path, url: str) -> tuple[int, dict[str, str]]:
