@@ -6,6 +6,9 @@
 Everything that can be built is described in params.yaml.
 """
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

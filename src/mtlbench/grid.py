@@ -209,9 +209,14 @@ def report_spec(params: Params, name: str) -> dict[str, Any]:
     }
 
 
+def report_key(params: Params, name: str) -> str:
+    """The key of the report of an experiment."""
+    return keys.key(report_spec(params, name))
+
+
 def report_manifest(params: Params, name: str) -> Path:
     """Exists when the report is built for exactly these cells."""
-    return report_folder(name) / keys.manifest_name(keys.key(report_spec(params, name)))
+    return report_folder(name) / keys.manifest_name(report_key(params, name))
 
 
 def report_folder(name: str) -> Path:

@@ -34,7 +34,8 @@ def test_everything_is_there(built: Path) -> None:
     names = {path.relative_to(built).as_posix() for path in built.rglob("*") if path.is_file()}
     assert {
         "index.html", "table.md", "table.tex", "table.csv", "summary.csv", "curves.csv", "metrics.json", "pairs.csv",
-        "cost.csv", "lineages.csv", "figures/curves_overview.svg", "figures/curves_segnet_mtan.svg",
+        "cost.csv", "lineages.csv", "captions.json", "table.html", "cost.html",
+        "figures/curves_overview.svg", "figures/curves_segnet_mtan.svg",
         "figures/metrics_segnet_mtan.png", "figures/intervals.svg", "figures/critical_difference.svg",
         "figures/pairs.svg", "figures/weights_segnet_mtan.svg", "figures/panel_segnet_single.single.png",
         "figures/compare_depth.png", "figures/class_iou.svg", "figures/confusion.svg", "figures/cost_quality.svg",
@@ -42,6 +43,12 @@ def test_everything_is_there(built: Path) -> None:
     } <= names  # fmt: skip
     assert any(name.startswith("figures/attention_segnet_mtan") for name in names)
     assert not [name for name in names if name.endswith(".tmp")]
+
+
+def test_every_figure_has_a_caption(built: Path) -> None:
+    captions = json.loads((built / "captions.json").read_text())
+    assert {path.stem for path in (built / "figures").iterdir()} == captions.keys() - {"table"}
+    assert all(len(text) > 20 for text in captions.values())
 
 
 def test_every_link_leads_somewhere(built: Path) -> None:

@@ -1,7 +1,11 @@
 """Keys decide what runs: the real Snakemake on the tiny experiment."""
 
+import html
 import json
+import re
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +47,25 @@ def test_a_run_makes_the_report_and_then_nothing_is_pending(built) -> None:
     assert "segnet_split" in page.read_text()
     assert "Nothing to be done" in built.snakemake("-n")
     assert "Nothing to be done" in built.snakemake("-n", "tiny")
+
+
+def test_snakemakes_own_report_carries_tables_and_figures_with_captions(built) -> None:
+    captions = json.loads((built.folder / "results/report/tiny/captions.json").read_text())
+    built.snakemake("--report", "report.zip")
+    with zipfile.ZipFile(built.folder / "report.zip") as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    figures = {path.stem for path in (built.folder / "results/report/tiny/figures").iterdir()}
+    assert figures == captions.keys() - {"table"}
+    assert {Path(name).stem for name in names} == {*figures, "table", "cost", "report"}
+    built.snakemake("--report", "report.html")
+    page = html.unescape((built.folder / "report.html").read_text())
+    for text in captions.values():
+        start = re.split(r"[^\w :(),.-]", text)[0].strip()  # before the first sign that the page may write otherwise
+        assert len(start) > 5
+        assert start in page
+    assert "Cost of each row: trained parameters" in page
+    assert page.count("data:image/") >= len(figures)
+    assert "Nothing to be done" in built.snakemake("-n")
 
 
 def test_file_times_decide_nothing(built) -> None:

@@ -1,13 +1,16 @@
 """Parameters and small functions for the rule files; no rules."""
 
 import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 
 from snakemake.exceptions import WorkflowError
 
 from mtlbench import cluster, grid
 from mtlbench.errors import MtlbenchError
+from mtlbench.files import read_json
 from mtlbench.params import load
 
 
@@ -45,6 +48,14 @@ def report_targets(experiment):
     return [*cell_manifests(experiment), str(grid.report_manifest(PARAMS, experiment))]
 
 
+def captions_of(experiment):
+    """{figure: caption} of a built report as reStructuredText; {} before."""
+    captions = {}
+    with suppress(OSError, ValueError):
+        captions = read_json(grid.report_folder(experiment) / "captions.json")
+    return {name: re.sub(r"([\\*_`|])", r"\\\1", text) for name, text in captions.items()}
+
+
 def print_partial_reports():
     """Build the reports of the experiments that have some, but not all, of their cells."""
     for name in PARAMS.experiments:
@@ -62,6 +73,9 @@ def claim_checkout():
     except MtlbenchError as error:
         raise WorkflowError(str(error)) from None
 
+
+# Where the captions of `snakemake --report` find them (workflow/report/*.rst); nothing else uses Snakemake's config.
+config["captions"] = {name: captions_of(name) for name in PARAMS.experiments}
 
 if os.path.exists("dvc.lock") and not os.path.exists("results/cells"):
     print("note: dvc.lock records results that are not here; `dvc pull` may save the training.", file=sys.stderr)

@@ -19,19 +19,51 @@ rule aggregate:
         " > {log:q} 2>&1"
 
 
-rule report:
-    """Tables, figures and the page of an experiment."""
-    input:
-        summary=lambda wildcards: ancient(str(grid.summary_manifest(PARAMS, wildcards.experiment))),
-        cells=lambda wildcards: ancient(cell_manifests(wildcards.experiment)),
-    output:
-        update("results/report/{experiment}/manifest.{key}.json"),
-    log:
-        "work/logs/report/{experiment}.{key}.log",
-    resources:
-        mem_mb=8000,
-        runtime=60,
-    shell:
-        "mtlbench report {wildcards.experiment:q}"
-        " --key {wildcards.key:q}"
-        " > {log:q} 2>&1"
+# One rule for each experiment: the manifest has a key in its name and the files for `snakemake --report` have none,
+# and Snakemake wants the same wildcards in all outputs of a rule.
+for experiment in PARAMS.experiments:
+
+    rule:
+        """Tables, figures and the page of an experiment; with captions for `snakemake --report`."""
+        name:
+            f"report_{experiment}"
+        input:
+            summary=ancient(str(grid.summary_manifest(PARAMS, experiment))),
+            cells=ancient(cell_manifests(experiment)),
+        output:
+            manifest=update(str(grid.report_manifest(PARAMS, experiment))),
+            captions=f"results/report/{experiment}/captions.json",
+            table=report(
+                f"results/report/{experiment}/table.html",
+                caption="../report/table.rst",
+                category=experiment,
+                subcategory="tables",
+                labels={"shows": "comparison"},
+            ),
+            cost=report(
+                f"results/report/{experiment}/cost.html",
+                caption="../report/cost.rst",
+                category=experiment,
+                subcategory="tables",
+                labels={"shows": "cost"},
+            ),
+            figures=report(
+                directory(f"results/report/{experiment}/figures"),
+                patterns=["{figure}.svg", "{figure,(attention|compare|panel)_.+}.png"],
+                caption="../report/figure.rst",
+                category=experiment,
+                subcategory="figures",
+                labels={"shows": "{figure}"},
+            ),
+        log:
+            f"work/logs/report/{experiment}.log",
+        resources:
+            mem_mb=8000,
+            runtime=60,
+        params:
+            experiment=experiment,
+            key=grid.report_key(PARAMS, experiment),
+        shell:
+            "mtlbench report {params.experiment:q}"
+            " --key {params.key:q}"
+            " > {log:q} 2>&1"

@@ -16,24 +16,36 @@ from mtlbench.report.inputs import CellInput, ReportInput
 from mtlbench.report.page import Page, render
 from mtlbench.report.sections import draw_all
 from mtlbench.report.tables import Table, comparison_table, csv_records, latex, markdown
-from mtlbench.report.text import protocol_text
+from mtlbench.report.text import DASH, protocol_text
+
+#: For the tables that `snakemake --report` shows in a frame of their own.
+_STYLE = """<!doctype html><meta charset="utf-8"><style>
+body {font: 14px sans-serif} table {border-collapse: collapse}
+th, td {padding: 4px 10px; text-align: left; border-bottom: 1px solid #ccc}
+</style>
+"""
 
 __all__ = ["CellInput", "ReportInput", "build_report", "write_summary"]
 
 
 def build_report(report: ReportInput, out: Path) -> None:
-    """Write the report into ``out``: index.html, tables, summary.csv, figures. The same files give the same bytes.
+    """Write the report into ``out``: index.html, tables, summary.csv, figures and their captions (captions.json).
+
+    The same files give the same bytes.
 
     Everything that an earlier report left in ``out/figures`` is removed first.
     """
     out = Path(out)
     shutil.rmtree(out / "figures", ignore_errors=True)
+    (out / "figures").mkdir(parents=True)
     grid = load_grid(report)
     analysis = analyse(grid)
     table = comparison_table(analysis)
     _write_tidy(grid, out)
-    _write_tables(analysis, table, out)
+    caption = _table_caption(report)
+    _write_tables(analysis, table, caption, out)
     sections = draw_all(analysis, out)
+    write_json(out / "captions.json", {"table": caption, **{one.name: one.caption for one in sections.pictures}})
     write_text(out / "index.html", render(Page(analysis, table, sections)))
 
 
@@ -59,14 +71,18 @@ def flat_metrics(grid: Grid) -> dict[str, dict[str, float]]:
     return {slug: values for slug, values in found.items() if values}
 
 
-def _write_tables(analysis: Analysis, table: Table, out: Path) -> None:
-    report = analysis.grid.input
+def _table_caption(report: ReportInput) -> str:
     note = f" {report.note}" if report.note else ""
-    caption = f"{report.title}.{note} {protocol_text(report.protocol)}"
+    return f"{report.title}.{note} {protocol_text(report.protocol)}"
+
+
+def _write_tables(analysis: Analysis, table: Table, caption: str, out: Path) -> None:
+    report = analysis.grid.input
     write_text(out / "table.md", f"{markdown(table)}\n{caption}\n")
     write_text(out / "table.tex", latex(table, caption, f"tab:{report.name}"))
-    write_csv(out / "table.csv", pd.DataFrame(csv_records(table)))
-    write_csv(out / "cost.csv", cost_table(analysis.grid))
+    for name, frame in (("table", pd.DataFrame(csv_records(table))), ("cost", cost_table(analysis.grid))):
+        write_csv(out / f"{name}.csv", frame)
+        write_text(out / f"{name}.html", _STYLE + frame.to_html(index=False, border=0, na_rep=DASH) + "\n")
     metrics, deltas = stability.by_lineage(analysis)
     if not metrics.empty:
         metrics.columns = [f"{lineage}: {name}" for lineage, name in metrics.columns]

@@ -26,6 +26,13 @@ class Sections:
     stability: list[Picture] = field(default_factory=list)
     diagrams: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def pictures(self) -> list[Picture]:
+        """All figures of the report."""
+        by_model = [*self.curves.values(), *self.trajectories.values(), *self.panels.values()]
+        groups = [self.statistics, self.overview, self.compared, self.classes, self.cost, self.stability, *by_model]
+        return [picture for group in groups for picture in group]
+
 
 def draw_all(analysis: Analysis, out: Path) -> Sections:
     """Draw every figure that the cells allow into ``out/figures``."""
