@@ -1,5 +1,6 @@
 """DVC as users use it: a bucket, experiments with one changed value, queued ones, interrupted ones."""
 
+import contextlib
 import json
 import os
 import signal
@@ -253,25 +254,29 @@ def test_an_interrupted_repro_continues_and_trains_nothing_twice(long, undisturb
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    end = time.monotonic() + 120
-    while not list(made.folder.glob("work/cells/*/state-00000[3-9]*.pt")):
-        assert first.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    if how == "ctrl-c":
-        os.killpg(first.pid, signal.SIGINT)
-    elif how == "kill -9 of everything":
-        os.killpg(first.pid, signal.SIGKILL)
-    else:
-        os.kill(first.pid, signal.SIGKILL)
-    assert first.wait(60) != 0
-    assert not (made.folder / "dvc.lock").exists() or "train" not in (made.folder / "dvc.lock").read_text()
-    made.run("dvc", "repro", "train")
+    try:
+        end = time.monotonic() + 120
+        while not list(made.folder.glob("work/cells/*/state-00000[3-9]*.pt")):
+            assert first.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        if how == "ctrl-c":
+            os.killpg(first.pid, signal.SIGINT)
+        elif how == "kill -9 of everything":
+            os.killpg(first.pid, signal.SIGKILL)
+        else:
+            os.kill(first.pid, signal.SIGKILL)
+        assert first.wait(60) != 0
+        assert "path: checkpoints" not in (made.folder / "dvc.lock").read_text(), "nothing half done is recorded"
+        made.run("dvc", "repro", "train")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
     assert outputs(made) == undisturbed
     logs = [path.read_text() for path in made.folder.glob("work/cells/*/log.txt")]
     assert len(logs) == len(CELLS)
     for log in logs:
-        for epoch in range(1, 24):
-            assert log.count(f": epoch {epoch}/24,") <= 1, "an epoch that was saved is not trained again"
+        again = [epoch for epoch in range(1, 25) if log.count(f": epoch {epoch}/24,") > 1]
+        assert len(again) <= 1, "at most the epoch that was not saved yet is trained again"
     assert "didn't change" in made.run("dvc", "repro", "train").stdout
     assert "Nothing to be done" in made.snakemake("-n", "cells")
