@@ -169,7 +169,9 @@ def inspect(dataset: str, params: ParamsFile = DEFAULT) -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(help="a script in benchmarks/: step, weighting, scale; its options follow")] = "step",
+    what: Annotated[
+        str, typer.Argument(help="a script in benchmarks/: step, weighting, scale; its options follow")
+    ] = "step",
 ) -> None:
     """Measure speed and memory (`python benchmarks/step.py --help` shows the options of one)."""
     from mtlbench.errors import ParamsError, nearest
