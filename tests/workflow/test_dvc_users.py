@@ -120,6 +120,7 @@ def shown(checkout: Checkout) -> dict[str, dict]:
     return found
 
 
+@pytest.mark.slow
 def test_an_experiment_with_one_changed_value_trains_its_cells_alone(tried) -> None:
     assert len(tried.trained()) == 1
     assert "Nothing to be done" in tried.snakemake("-n")
@@ -141,13 +142,14 @@ def flat(metrics: dict) -> dict[str, float]:
     return {f"{row} {column}": value for row, values in metrics["tiny"].items() for column, value in values.items()}
 
 
-def test_metrics_are_those_of_the_report(tried) -> None:
-    files = json.loads(tried.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
+def test_metrics_are_those_of_the_report(recorded) -> None:
+    files = json.loads(recorded.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
     values = flat(files["results/metrics.json"]["data"])
-    assert values == pytest.approx(reported(tried), abs=1e-8)
+    assert values == pytest.approx(reported(recorded), abs=1e-8)
     assert len(values) > 30
 
 
+@pytest.mark.slow
 def test_metrics_diff_is_the_difference_of_the_reports(recorded, tried) -> None:
     diff = json.loads(tried.run("dvc", "metrics", "diff", "--json").stdout)["results/metrics.json"]
     before, now = reported(recorded), reported(tried)
@@ -158,16 +160,28 @@ def test_metrics_diff_is_the_difference_of_the_reports(recorded, tried) -> None:
     assert {name.split(" ")[0] for name in found} == {"segnet_split.dwa"}, "only what the value touches"
 
 
-def test_plots_show_the_curves_of_the_report(recorded, tried) -> None:
-    (plot,) = json.loads(tried.run("dvc", "plots", "diff", "HEAD", "--json").stdout)["data"]["results/curves.csv"]
+def check_curves(shown: str, checkouts: dict[str, Checkout]) -> None:
+    """What `dvc plots` says in JSON against the curves of the reports, by revision."""
+    (plot,) = json.loads(shown)["data"]["results/curves.csv"]
     points = pd.DataFrame(plot["content"]["data"]["values"])
-    for revision, checkout in (("workspace", tried), ("HEAD", recorded)):
+    for revision, checkout in checkouts.items():
         curves = pd.read_csv(checkout.folder / "results/report/tiny/curves.csv")
         values = points[points["rev"] == revision]
         assert values["mean"].astype(float).tolist() == curves["mean"].tolist()
         assert values["row"].tolist() == curves["row"].tolist()
 
 
+def test_plots_show_the_curves_of_the_report(recorded) -> None:
+    check_curves(recorded.run("dvc", "plots", "show", "--json").stdout, {"workspace": recorded})
+
+
+@pytest.mark.slow
+def test_plots_diff_shows_the_curves_of_both_reports(recorded, tried) -> None:
+    shown = tried.run("dvc", "plots", "diff", "HEAD", "--json").stdout
+    check_curves(shown, {"workspace": tried, "HEAD": recorded})
+
+
+@pytest.mark.slow
 def test_going_back_from_an_experiment_trains_nothing(recorded, tried) -> None:
     tried.run("git", "checkout", "-q", ".")
     tried.run("dvc", "checkout")
