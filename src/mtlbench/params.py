@@ -77,7 +77,7 @@ class Training(_Block):
     """All settings of a training run; every one of them is part of the key."""
 
     epochs: Annotated[int, Field(ge=1, description="passes over the training images")]
-    batch_size: Annotated[int, Field(ge=1, description="images in one step")]
+    batch_size: Annotated[int, Field(ge=1, description="images in one step, over all processes together")]
     optimizer: Optimizer
     schedule: Schedule
     drop_last: Annotated[bool, Field(description="leave out an incomplete last batch of an epoch")]
@@ -85,6 +85,23 @@ class Training(_Block):
         Literal["float32", "tf32", "bfloat16"], Field(description="float32, tf32 (GPU) or bfloat16 (autocast)")
     ]
     augmentation: Annotated[Augmentation | None, Field(description="augmentation, or null for none")]
+    processes: Annotated[
+        int, Field(ge=1, description="data parallel processes that share each step, on GPUs one for each; 1 unless set")
+    ] = 1
+
+    @pydantic.model_validator(mode="after")
+    def _images_for_all(self) -> "Training":
+        if self.batch_size < self.processes:
+            raise ValueError(f"a batch of {self.batch_size} has no image for each of the {self.processes} processes")
+        return self
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_one_process(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A single process is left out of specs, so keys are what they were before there was a choice."""
+        values = dump(self)
+        if self.processes == 1:
+            del values["processes"]
+        return values
 
 
 class Protocol(_Block):
@@ -254,6 +271,12 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
         raise ParamsError(
             f"{where}.protocol.last_epochs: expected at most the {experiment.training.epochs} epochs of training, "
             f"found {last}"
+        )
+    gpus, processes = experiment.resources.gpu, experiment.training.processes
+    if 0 < gpus < processes:
+        raise ParamsError(
+            f"{where}.resources.gpu: expected a GPU for each of the {processes} processes of training.processes (or 0 "
+            f"for CPUs), found {gpus}"
         )
     augmentation = experiment.training.augmentation
     if augmentation is not None and min(augmentation.scales) < 1:

@@ -14,7 +14,7 @@ rule train:
         update("results/cells/{experiment}/{model}/{weighting}/seed{seed}/manifest.{key}.json"),
     log:
         "work/logs/train/{experiment}/{model}/{weighting}/seed{seed}.{key}.log",
-    threads: PARAMS.runtime.threads
+    threads: lambda wildcards: PARAMS.runtime.threads * PARAMS.experiments[wildcards.experiment].training.processes
     resources:
         gpu=resource_of("gpu"),
         mem_mb=resource_of("memory_mb"),

@@ -29,6 +29,7 @@ from mtlbench.tasks._base import Task, make_tasks
 from mtlbench.training import device as devices
 from mtlbench.training import history
 from mtlbench.training.data import Split, in_batches
+from mtlbench.training.distributed import Ranks
 from mtlbench.training.evaluate import Evaluation, evaluate
 from mtlbench.training.loop import Data, Hooks, Trainer
 from mtlbench.training.masks import attention_masks
@@ -67,27 +68,56 @@ def run_cell(cell: Cell, runtime: Runtime, wait: bool = False, record_divergence
 
 
 def _train_into_store(cell: Cell, runtime: Runtime, holder: Lease, record_divergence: bool) -> None:
+    with _event_log(cell, work_folder(cell.key)):
+        processes = Training(**cell.spec["training"]).processes
+        if processes == 1:
+            _make_result(cell, runtime, holder, record_divergence)
+        else:
+            from mtlbench.training.processes import device_names, launch
+
+            launch(device_names(runtime, processes), _help_make_result, cell, runtime, holder, record_divergence)
+
+
+def _make_result(
+    cell: Cell, runtime: Runtime, holder: Lease, record_divergence: bool, ranks: Ranks | None = None
+) -> None:
     work = work_folder(cell.key)
-    with _event_log(cell, work):
-        trainer, facts = make_trainer(cell, runtime, work)
-        try:
-            _train(cell, trainer, holder)
-            outcome = {"status": "complete"}
-        except DivergedError as error:
-            if not record_divergence:
-                raise
-            outcome = {"status": "diverged", "reason": str(error)}
-        staged = store.staging(cell.key)
-        try:
-            outputs = _write_outputs(staged, trainer, outcome["status"])
-            keys.write_manifest(staged, cell.spec, outputs, **outcome, **facts, **_cost(trainer), **provenance.record())
-            holder.check()
-        except BaseException:
-            shutil.rmtree(staged)
+    trainer, facts = make_trainer(cell, runtime, work, ranks)
+    try:
+        _train(cell, trainer, holder)
+        outcome = {"status": "complete"}
+    except DivergedError as error:
+        if not record_divergence:
             raise
-        store.publish(staged, cell.key)
-        for state in work.glob("state-*.pt"):
-            state.unlink()
+        outcome = {"status": "diverged", "reason": str(error)}
+    if ranks is not None:
+        ranks.close()
+    staged = store.staging(cell.key)
+    try:
+        outputs = _write_outputs(staged, trainer, outcome["status"])
+        keys.write_manifest(staged, cell.spec, outputs, **outcome, **facts, **_cost(trainer), **provenance.record())
+        holder.check()
+    except BaseException:
+        shutil.rmtree(staged)
+        raise
+    store.publish(staged, cell.key)
+    for state in work.glob("state-*.pt"):
+        state.unlink()
+
+
+def _help_make_result(
+    ranks: Ranks, device: str, cell: Cell, runtime: Runtime, holder: Lease, record_divergence: bool
+) -> None:
+    """One process of a data parallel cell: the first makes the result, the others compute with it."""
+    runtime = runtime.model_copy(update={"device": device})
+    if ranks.rank == 0:
+        _make_result(cell, runtime, holder, record_divergence, ranks)
+        return
+    trainer, _ = make_trainer(cell, runtime, work_folder(cell.key), ranks)
+    trainer.resume()
+    with suppress(DivergedError):  # the first process tells
+        trainer.run()
+    ranks.close()
 
 
 @contextmanager
@@ -114,7 +144,9 @@ def _event_log(cell: Cell, work: Path) -> Iterator[None]:
         handler.close()
 
 
-def make_trainer(cell: Cell, runtime: Runtime, work: Path) -> tuple[Trainer, dict[str, Any]]:
+def make_trainer(
+    cell: Cell, runtime: Runtime, work: Path, ranks: Ranks | None = None
+) -> tuple[Trainer, dict[str, Any]]:
     """The trainer of a cell at its start, and facts about its data for the manifest."""
     manifest = _dataset_manifest(cell)
     devices.make_deterministic(runtime.threads)
@@ -132,11 +164,17 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path) -> tuple[Trainer, dic
     _check_batches(model, data, training)
     trainer = Trainer(
         model, weighting, tasks, data, training, protocol, cell.seed, device, work,
-        checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile,
+        checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
     )  # fmt: skip
     outputs = {name: output["sha256"] for name, output in manifest["outputs"].items() if name.endswith(".npy")}
     flops = forward_flops(model, tuple(manifest["size"]))
-    return trainer, {"data": outputs, "parameters": parameter_count(model), "flops": flops, "compiled": runtime.compile}
+    return trainer, {
+        "data": outputs,
+        "parameters": parameter_count(model),
+        "flops": flops,
+        "compiled": runtime.compile,
+        "processes": training.processes,
+    }
 
 
 def build_model(block: Mapping[str, Any], tasks: Mapping[str, Task], size: tuple[int, int]) -> Model:
@@ -183,7 +221,8 @@ def _dataset_manifest(cell: Cell) -> dict[str, Any]:
 
 
 def _train(cell: Cell, trainer: Trainer, holder: Lease) -> None:
-    place = f"on {socket.gethostname()}, process {os.getpid()}"
+    pid = os.getpid() if trainer.ranks is None else os.getppid()  # the process that holds the lease
+    place = f"on {socket.gethostname()}, process {pid}"
     if trainer.resume():
         logger.info("%s: continuing in epoch %d after step %d %s", cell.path, trainer.epoch + 1, trainer.step, place)
     else:
@@ -195,7 +234,7 @@ def _train(cell: Cell, trainer: Trainer, holder: Lease) -> None:
         bar = stack.enter_context(
             tqdm(total=epochs, initial=trainer.epoch, desc=cell.path, disable=quiet, unit="epoch")
         )
-        progress = _Progress(cell, epochs, trainer.work / "progress.json", trainer.epoch)
+        progress = _Progress(cell, epochs, trainer.work / "progress.json", trainer.epoch, pid)
 
         def epoch_done(row: Mapping[str, Any]) -> None:
             bar.update()
@@ -214,8 +253,8 @@ def _train(cell: Cell, trainer: Trainer, holder: Lease) -> None:
 class _Progress:
     """``progress.json`` for `mtlbench status`: written every two seconds at most."""
 
-    def __init__(self, cell: Cell, epochs: int, path: Path, start: float) -> None:
-        self.base = {"cell": cell.path, "epochs": epochs, "host": socket.gethostname(), "pid": os.getpid()}
+    def __init__(self, cell: Cell, epochs: int, path: Path, start: float, pid: int) -> None:
+        self.base = {"cell": cell.path, "epochs": epochs, "host": socket.gethostname(), "pid": pid}
         self.path = path
         self.start = (time.monotonic(), start)
         self.written = float("-inf")

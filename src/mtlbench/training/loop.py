@@ -21,6 +21,7 @@ from mtlbench.tasks._base import Task
 from mtlbench.training import checkpoint, history
 from mtlbench.training.data import Split, in_batches
 from mtlbench.training.device import autocast, frozen_batchnorm
+from mtlbench.training.distributed import Ranks, Sharded
 from mtlbench.training.evaluate import evaluate
 from mtlbench.training.meter import Meter
 from mtlbench.training.optimize import learning_rate, make_optimizer
@@ -50,7 +51,11 @@ class Hooks:
 
 @dataclass
 class Trainer:
-    """One run: network, weighting, optimiser and the record so far."""
+    """One run: network, weighting, optimiser and the record so far.
+
+    With ``ranks`` it is one of the processes of a data parallel run, all of which go through the same steps and hold
+    the same state; the first one saves.
+    """
 
     model: Model
     weighting: Weighting
@@ -64,6 +69,7 @@ class Trainer:
     checkpoint_seconds: float = 0.0
     compile: bool = False
     hooks: Hooks = field(default_factory=Hooks)
+    ranks: Ranks | None = None
 
     def __post_init__(self) -> None:
         self.model.to(self.device, memory_format=torch.channels_last)
@@ -71,6 +77,8 @@ class Trainer:
         self.shared = shared_parameters(self.model)
         self.optimizer = make_optimizer(self.training.optimizer, self.model, self.weighting)
         self.network: nn.Module = torch.compile(self.model) if self.compile else self.model  # type: ignore[assignment]
+        if self.ranks is not None:
+            self._share_work(self.ranks)
         self.epoch = 0
         self.step = 0
         self.rows: list[dict[str, Any]] = []
@@ -78,6 +86,15 @@ class Trainer:
         self._start_epoch()
         self._saved_at = self._started = time.monotonic()
         self._seconds_before = 0.0
+
+    def _share_work(self, ranks: Ranks) -> None:
+        """Be one of several processes: from here on the network takes whole batches and computes its slice of each."""
+        batches = in_batches(self.data.train, self.training.batch_size, self.training.drop_last)
+        ranks.check_batches([len(batch) for batch in batches])
+        if self.weighting.wants_held_out:
+            ranks.check_batches([min(self.training.batch_size, len(self.data.held_out))])
+        self.network = Sharded(self.model, ranks)
+        self.weighting.all_reduce = ranks.all_reduce  # type: ignore[method-assign]
 
     @property
     def seconds(self) -> float:
@@ -91,7 +108,11 @@ class Trainer:
 
     def resume(self) -> bool:
         """Continue from the newest whole checkpoint in ``work``; False when there is none."""
+        if self.ranks is not None:
+            self.ranks.wait_for_first()  # it removes a damaged checkpoint
         state = checkpoint.load(self.work, self.device)
+        if self.ranks is not None:
+            self.ranks.first_is_done()
         if state is None:
             return False
         self.model.load_state_dict(state["model"])
@@ -114,6 +135,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint of the next position."""
+        if self.ranks is not None and self.ranks.rank > 0:
+            return
         self.hooks.check()
         state = {
             "epoch": self.epoch,
@@ -168,11 +191,18 @@ class Trainer:
         losses = [task.loss(raw[name], batch[name]) for name, task in self.tasks.items()]
         self.optimizer.zero_grad(set_to_none=True)
         weights = self.weighting.backward(losses, self.shared)
+        if self.ranks is not None:
+            self.ranks.all_reduce(self._own_gradients())
         self.optimizer.step()
         with torch.no_grad():
             self._record(losses, weights, raw, batch)
             if self.weighting.wants_losses_after_step:
                 self.weighting.after_step(torch.stack(self._losses_again(batch)))
+
+    def _own_gradients(self) -> list[Tensor]:
+        """The gradients that are of this process's images only: gradient methods have added up the shared ones."""
+        added = set(self.shared) if self.weighting.needs_gradients else set()
+        return [p.grad for p in self.model.parameters() if p.grad is not None and p not in added]
 
     def _record(
         self, losses: list[Tensor], weights: Tensor, raw: Mapping[str, Tensor], batch: dict[str, Tensor]
@@ -216,6 +246,8 @@ class Trainer:
 
     def _stop_if_asked(self) -> None:
         signal = self.hooks.stop()
+        if self.ranks is not None:
+            signal = self.ranks.agree(signal)
         if signal is None:
             return
         self._raise_if_diverged()
@@ -238,6 +270,8 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         self._raise_if_diverged()
+        if self.ranks is not None:
+            self.ranks.check_equal(list(self.model.parameters()))
         sums = self.meter.fetch()
         row: dict[str, Any] = {"epoch": self.epoch, "learning_rate": self.optimizer.param_groups[0]["lr"]}
         mean = sums["losses"] / sums["images"]

@@ -4,7 +4,7 @@ import signal
 from types import FrameType
 
 #: Slurm sends TERM at the time limit or preemption, and USR1 where a site asks for an early warning.
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class StopSignal:
@@ -18,7 +18,7 @@ class StopSignal:
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "StopSignal":
-        for number in _SIGNALS:
+        for number in SIGNALS:
             self._previous[number] = signal.signal(number, self._handle)
         return self
 

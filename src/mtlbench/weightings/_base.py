@@ -27,7 +27,8 @@ class Weighting(nn.Module):
 
     #: Where it comes from: "Author et al., venue year (arXiv number)".
     paper: ClassVar[str]
-    #: True when each task's gradient of the shared parameters is needed (T backward passes).
+    #: True when each task's gradient of the shared parameters is needed (T backward passes). Such a method leaves them
+    #: a gradient made from those that :meth:`all_reduce` added up.
     needs_gradients: ClassVar[bool] = False
     #: True when the loop must compute the losses again after the optimiser's step (same batch, BatchNorm untouched).
     wants_losses_after_step: ClassVar[bool] = False
@@ -88,6 +89,15 @@ class Weighting(nn.Module):
     def weights(self, losses: Tensor) -> Tensor:
         """Loss-based methods: the weights (T,) for the current losses (T,), both detached."""
         raise TypeError(f"{type(self).__name__} must define update or weights")
+
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
+        """Add gradients up over the processes of a data parallel run, in place; in one process nothing.
+
+        There the losses are those of the whole batch on every process, but a backward pass gives only the part of a
+        gradient that flows through the process's own images. A method that looks at gradients, or uses them itself,
+        must call this before; what :meth:`backward` leaves in ``.grad`` of other parameters the loop adds up. The loop
+        replaces this method.
+        """
 
     def after_step(self, losses: Tensor) -> None:
         """The losses (T,) on the same batch after the optimiser's step; only when ``wants_losses_after_step``."""

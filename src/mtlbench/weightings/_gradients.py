@@ -175,6 +175,7 @@ class GradientWeighting(Weighting):
         for task, loss in enumerate(losses):
             loss.backward(retain_graph=task < self.count - 1)
             self._rows.take(task)
+        self.all_reduce([self._rows.matrix])
         return self._rows
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

@@ -54,9 +54,9 @@ class AutoLambda(Weighting):
         parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         saved = [parameter.detach().clone() for parameter in parameters]
         try:
-            slope = _slope(losses_on("train"), self.task_weights, parameters)
+            slope = self._slope(losses_on("train"), self.task_weights, parameters)
             _move(parameters, slope, -learning_rate)
-            direction = _slope(losses_on("held_out"), torch.ones_like(self.task_weights), parameters)
+            direction = self._slope(losses_on("held_out"), torch.ones_like(self.task_weights), parameters)
             norms = torch.stack(torch._foreach_norm(direction))
             size = _DIFFERENCE / torch.linalg.vector_norm(norms).clamp_min(1e-12)
             change = self._difference(losses_on, parameters, saved, direction, size)
@@ -67,6 +67,13 @@ class AutoLambda(Weighting):
     def weights(self, losses: Tensor) -> Tensor:
         """The learned weights (T,)."""
         return self.task_weights
+
+    def _slope(self, losses: Sequence[Tensor], weights: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+        """The gradient of the weighted sum of the losses; zero for parameters that they do not reach."""
+        seeds = list(weights.to(losses[0].dtype).unbind())
+        found = list(torch.autograd.grad(list(losses), parameters, seeds, allow_unused=True, materialize_grads=True))
+        self.all_reduce(found)
+        return found
 
     def _difference(
         self,
@@ -84,13 +91,6 @@ class AutoLambda(Weighting):
             with torch.no_grad():
                 ends.append(torch.stack(losses_on("train")))
         return (ends[0] - ends[1]) / (2 * size)
-
-
-def _slope(losses: Sequence[Tensor], weights: Tensor, parameters: list[Tensor]) -> list[Tensor]:
-    """The gradient of the weighted sum of the losses; zero for parameters that they do not reach."""
-    seeds = list(weights.to(losses[0].dtype).unbind())
-    found = torch.autograd.grad(list(losses), parameters, seeds, allow_unused=True, materialize_grads=True)
-    return list(found)
 
 
 @torch.no_grad()

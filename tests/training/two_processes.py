@@ -1,0 +1,47 @@
+"""Runs cells of the params.yaml here in two processes; started by test_distributed.py as a program.
+
+Networks are float64 here: in float32 the rounding of another order of sums, amplified by BatchNorm over the few pixels
+of tiny images, changes a number within a few steps, and a mistake could hide behind that.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from mtlbench import grid
+from mtlbench.params import load
+from mtlbench.training import data
+from mtlbench.training.cell import make_trainer
+from mtlbench.training.distributed import Ranks
+from mtlbench.training.processes import launch
+
+DECODE = data._decode
+
+
+def _decode(name: str, values: torch.Tensor) -> torch.Tensor:
+    if name != "image":
+        return DECODE(name, values)
+    noise = torch.rand(values.shape, generator=torch.Generator().manual_seed(0))
+    return DECODE(name, values).double() + 0.2 * noise
+
+
+def train_all(ranks: Ranks | None, device: str, paths: list[str], folder: Path) -> None:
+    """Train the cells one after the other and keep what came out of each."""
+    torch.set_default_dtype(torch.float64)
+    data._decode = _decode
+    folder.mkdir(exist_ok=True)
+    for path in paths:
+        work = folder / path.replace("/", "-")
+        work.mkdir(exist_ok=True)
+        trainer, _ = make_trainer(grid.cell(load(), path), load().runtime, work, ranks)
+        trainer.run()
+        if ranks is None or ranks.rank == 0:
+            state = {"model": trainer.model.state_dict(), "weighting": trainer.weighting.state_dict()}
+            torch.save({"rows": trainer.rows, **state}, work / "found.pt")
+    if ranks is not None:
+        ranks.close()
+
+
+if __name__ == "__main__":
+    launch(["cpu", "cpu"], train_all, sys.argv[2:], Path(sys.argv[1]))
