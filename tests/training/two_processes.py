@@ -1,5 +1,6 @@
-"""Runs cells of the params.yaml here in two processes; started by test_distributed.py as a program.
+"""Trains cells of the params.yaml here in one or two processes: python two_processes.py 2 CELL...
 
+The state at the start and at the end of each, and its history, land in a folder of that number.
 Networks are float64 here: in float32 the rounding of another order of sums, amplified by BatchNorm over the few pixels
 of tiny images, changes a number within a few steps, and a mistake could hide behind that.
 """
@@ -35,13 +36,17 @@ def train_all(ranks: Ranks | None, device: str, paths: list[str], folder: Path) 
         work = folder / path.replace("/", "-")
         work.mkdir(exist_ok=True)
         trainer, _ = make_trainer(grid.cell(load(), path), load().runtime, work, ranks)
+        start = {name: value.clone() for name, value in trainer.model.state_dict().items()}
         trainer.run()
         if ranks is None or ranks.rank == 0:
             state = {"model": trainer.model.state_dict(), "weighting": trainer.weighting.state_dict()}
-            torch.save({"rows": trainer.rows, **state}, work / "found.pt")
+            torch.save({"rows": trainer.rows, "start": start, **state}, work / "found.pt")
     if ranks is not None:
         ranks.close()
 
 
 if __name__ == "__main__":
-    launch(["cpu", "cpu"], train_all, sys.argv[2:], Path(sys.argv[1]))
+    if sys.argv[1] == "1":
+        train_all(None, "cpu", sys.argv[2:], Path("1"))
+    else:
+        launch(["cpu", "cpu"], train_all, sys.argv[2:], Path("2"))

@@ -229,7 +229,9 @@ class GlobalDropout(nn.Dropout):
         """(n, ...) of the own images -> the same shape."""
         if not self.training:
             return x
-        kept = torch.empty(self.ranks.images, *x.shape[1:], dtype=x.dtype, device=x.device).bernoulli_(1 - self.p)
+        # In the layout of the whole batch: the generator fills memory in its order.
+        whole = torch.empty(self.ranks.images, *x.shape[1:], dtype=x.dtype, device=x.device)
+        kept = whole.contiguous(memory_format=_memory_format(x)).bernoulli_(1 - self.p)
         return x * kept[self.ranks.own].div_(1 - self.p)
 
 

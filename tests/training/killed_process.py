@@ -1,0 +1,36 @@
+"""Trains a cell of the params.yaml here; one process of it gets or sends a signal at a step.
+
+    python killed_process.py CELL SIGNAL RANK TARGET EPOCH STEP
+
+When process RANK has done this step (from 0) it sends SIGNAL to itself (TARGET self) or to the first process's parent
+(TARGET parent). Each process imports this file, so each has the changed step.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch.distributed as dist
+
+from mtlbench import grid
+from mtlbench.params import load
+from mtlbench.training.cell import run_cell
+from mtlbench.training.loop import Trainer
+
+path, name, rank, target, epoch, step = sys.argv[1:]
+original = Trainer._train_step
+
+
+def train_step(self: Trainer, *arguments: object) -> None:
+    """A step, and then the signal."""
+    original(self, *arguments)
+    if (self.epoch, self.step) == (int(epoch), int(step)) and dist.get_rank() == int(rank):
+        Path("signalled").touch()
+        os.kill(os.getpid() if target == "self" else os.getppid(), getattr(signal, name))
+
+
+Trainer._train_step = train_step
+
+if __name__ == "__main__":
+    run_cell(grid.cell(load(), path), load().runtime)

@@ -1,0 +1,250 @@
+"""Two processes compute what one computes, and a run of two is as robust as a run of one."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from mtlbench import grid, pipeline, store
+from mtlbench.errors import DivergedError, ParamsError
+from mtlbench.files import read_json
+from mtlbench.params import load
+from mtlbench.registry import entries
+from mtlbench.training import checkpoint
+from mtlbench.training.cell import run_cell, work_folder
+from mtlbench.training.distributed import Ranks, Sharded
+from mtlbench.training.processes import device_names
+
+CELL = "tiny/segnet_split/dwa/seed0"
+OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")
+#: Fixed weights, learned ones, a method of the Gram matrix, two that draw numbers (the second one for each coordinate),
+#: and one that computes the losses again after the step.
+CHOSEN = ["equal", "uncertainty", "upgrad", "pcgrad", "graddrop", "famo"]
+HERE = Path(__file__).parent
+
+
+def program(name: str, *arguments: str) -> list[str]:
+    """The command of a program beside this file."""
+    return [sys.executable, str(HERE / name), *arguments]
+
+
+#: Plain descent by small steps: Adam would make whole steps of the rounding of a gradient that is zero (that of a bias
+#: before BatchNorm), and after long steps the network's own chaos shows.
+OPTIMIZER = "{name: sgd, learning_rate: 1.0e-4, weight_decay: 0.0}"
+
+
+def compare(edit, model: str, weightings: list[str]) -> None:
+    """Train each weighting in one and in two processes with the same batches of three images, and compare.
+
+    Both networks are float64 and differ by rounding alone, 1e-13 in their weights; but the losses are float32, so that
+    a value half-way between two moves a loss by 1e-7, and what is made of differences of losses by more (the state of
+    FAMO and DB-MTL). A mistake in a mean, a mask or a sum would change the second digit.
+    """
+    options = {"auto_lambda": ", held_out_share: 0.34"}
+    blocks = "".join(f"      w_{name}: {{kind: {name}{options.get(name, '')}}}\n" for name in weightings)
+    edit("      equal: {}\n      dwa: {temperature: 2.0}\n", blocks)
+    edit("      segnet_split: {width: 0.0625}\n", f"      m: {model}\n")
+    edit("augmentation: null", "augmentation: {scales: [1.0, 1.2], flip: true}")
+    edit("{name: adam, learning_rate: 1.0e-3, weight_decay: 0.0}", OPTIMIZER)
+    edit("batch_size: 2", "batch_size: 3")
+    edit("train: 6", "train: 9")
+    edit("epochs: 3", "epochs: 2")
+    pipeline.prepare(load(), "rooms")
+    paths = [f"tiny/m/w_{name}/seed0" for name in weightings]
+    for count in ("1", "2"):
+        run = subprocess.run(program("two_processes.py", count, *paths), capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+    for path in paths:
+        one, two = (torch.load(Path(count) / path.replace("/", "-") / "found.pt") for count in ("1", "2"))
+        for row, other in zip(one["rows"], two["rows"], strict=True):
+            assert other == pytest.approx(row, rel=2e-6, abs=1e-8), path
+        for part, tolerance in (("model", 1e-7), ("weighting", 1e-4)):
+            for name, value in one[part].items():
+                allowed = tolerance * value.abs().max().item()
+                torch.testing.assert_close(two[part][name], value, rtol=0, atol=allowed, msg=f"{path} {name}")
+        moved = [(value - one["start"][name]).abs().max() / value.abs().max() for name, value in one["model"].items()]
+        assert max(moved) > 1e-3, "the tolerance must be small beside what training changes"
+
+
+def test_two_processes_give_the_numbers_of_one(project, edit) -> None:
+    compare(edit, "{kind: segnet_split, width: 0.0625}", CHOSEN)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_numbers_of_one_with_every_other_weighting(project, edit) -> None:
+    compare(edit, "{kind: segnet_split, width: 0.0625}", [name for name in entries("weightings") if name not in CHOSEN])
+
+
+@pytest.mark.slow
+def test_dropout_is_that_of_the_whole_batch(project, edit) -> None:
+    compare(edit, "{kind: resnet_split, depth: 18, dropout: 0.5}", ["rlw"])
+
+
+def test_batchnorm_over_processes_is_batchnorm_of_the_whole_batch() -> None:
+    done = subprocess.run(program("two_batchnorms.py"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def cell(project, edit) -> grid.Cell:
+    """A cell of two processes, six images in batches of four: shares of 2 + 2 and of 1 + 1."""
+    edit("drop_last: false", "drop_last: false\n      processes: 2")
+    edit("batch_size: 2", "batch_size: 4")
+    pipeline.prepare(load(), "rooms")
+    return grid.cell(load(), CELL)
+
+
+def contents(cell: grid.Cell) -> dict[str, bytes]:
+    """The bytes of a cell's outputs."""
+    folders = {name: cell.checkpoint_folder if name in store.WEIGHTS else cell.folder for name in OUTPUTS}
+    return {name: (folder / name).read_bytes() for name, folder in folders.items()}
+
+
+def forget(cell: grid.Cell) -> None:
+    """Remove a cell's results and its entry in the store."""
+    for folder in (cell.folder, cell.checkpoint_folder, store.folder(), work_folder(cell.key)):
+        shutil.rmtree(folder)
+
+
+def trained_with_signal(*arguments: str) -> subprocess.CompletedProcess:
+    """Train the cell in processes of which one gets a signal; all of them are gone at the end."""
+    here = str(Path.cwd())
+    before = processes_in(here)
+    done = subprocess.run(program("killed_process.py", CELL, *arguments), capture_output=True, text=True, timeout=120)
+    end = time.monotonic() + 5
+    while left := processes_in(here) - before:
+        assert time.monotonic() < end, f"processes {left} are still there"
+        time.sleep(0.05)
+    return done
+
+
+def processes_in(folder: str) -> set[str]:
+    """Numbers of the processes that work in a folder."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.readlink(process / "cwd") == folder:
+                found.add(process.name)
+    return found
+
+
+def test_killed_and_stopped_runs_continue_to_the_same_bytes(cell, caplog) -> None:
+    assert run_cell(cell, load().runtime) == "complete"
+    expected = contents(cell)
+    assert read_json(cell.manifest)["processes"] == 2
+    assert [path.name for path in work_folder(cell.key).glob("state-*")] == []
+    forget(cell)
+
+    killed = trained_with_signal("SIGKILL", "1", "parent", "1", "0")
+    assert killed.returncode == -signal.SIGKILL
+    assert checkpoint._found(work_folder(cell.key))[0].name[:20] == "state-000001-000000."
+
+    stopped = trained_with_signal("SIGTERM", "1", "parent", "1", "0")
+    assert "Interrupted: stopped by SIGTERM in epoch 2 after step" in stopped.stderr
+    assert not cell.manifest.exists()
+
+    caplog.set_level("INFO", "mtlbench")
+    run_cell(cell, load().runtime)
+    assert "continuing in epoch" in caplog.text
+    assert contents(cell) == expected
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_run_within_seconds(cell) -> None:
+    done = trained_with_signal("SIGKILL", "1", "self", "1", "0")
+    assert "process 2 of 2 of this training run was ended by SIGKILL" in done.stderr
+    failure = work_folder(cell.key) / "failure.json"
+    assert "process 2 of 2" in read_json(failure)["reason"]
+    assert failure.stat().st_mtime - Path("signalled").stat().st_mtime < 10
+
+
+@pytest.mark.slow
+def test_nan_is_named_and_can_be_recorded(cell, edit) -> None:
+    edit("dwa: {temperature: 2.0}", "dwa: {kind: uncertainty, start: -1000.0}")
+    cell = grid.cell(load(), CELL)
+    with pytest.raises(DivergedError, match="NaN or infinite at epoch 1"):
+        run_cell(cell, load().runtime)
+    assert run_cell(cell, load().runtime, record_divergence=True) == "diverged"
+    assert "NaN or infinite at epoch 1" in read_json(cell.manifest)["reason"]
+
+
+def test_batches_need_an_image_for_each_process() -> None:
+    Ranks(0, 2).check_batches([4, 2])
+    with pytest.raises(ParamsError, match="each of the 2 processes in every step, found a batch of 1"):
+        Ranks(0, 2).check_batches([4, 1])
+
+
+@pytest.mark.slow
+def test_a_step_without_an_image_for_each_process_is_refused(cell, edit) -> None:
+    edit("train: 6", "train: 5")
+    pipeline.prepare(load(), "rooms")
+    cell = grid.cell(load(), CELL)
+    with pytest.raises(ParamsError, match="each of the 2 processes in every step, found a batch of 1"):
+        run_cell(cell, load().runtime)
+    assert not cell.folder.exists()
+
+
+def test_one_process_changes_no_key(project, edit) -> None:
+    plain = grid.cell(load(), CELL)
+    edit("drop_last: false", "drop_last: false\n      processes: 1")
+    assert grid.cell(load(), CELL).key == plain.key
+    edit("processes: 1", "processes: 2")
+    assert grid.cell(load(), CELL).key != plain.key
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("processes: 2", "processes: 0", "processes: .* greater than or equal to 1, found 0"),
+        ("processes: 2", "processes: 3", "a batch of 2 has no image for each of the 3 processes"),
+        ("gpu: 0", "gpu: 1", "resources.gpu: expected a GPU for each of the 2 processes .*, found 1"),
+    ],
+)
+def test_impossible_numbers_of_processes_are_refused(project, edit, old: str, new: str, message: str) -> None:
+    edit("drop_last: false", "drop_last: false\n      processes: 2")
+    load()
+    edit(old, new)
+    with pytest.raises(ParamsError, match=message):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("setting", "gpus", "message"),
+    [
+        ({"compile": True, "device": "cpu"}, 0, "runtime.compile: expected false"),
+        ({"device": "cuda"}, 1, "expected at most the 1 GPUs that are free here, found 2"),
+        ({"device": "cuda:0"}, 2, "'cuda:0' is one GPU, but training.processes is 2"),
+    ],
+)
+def test_devices_that_two_processes_cannot_have(project, monkeypatch, setting, gpus: int, message: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(ParamsError, match=message):
+        device_names(load().runtime.model_copy(update=setting), 2)
+
+
+def test_processes_get_a_gpu_each(project, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert device_names(load().runtime.model_copy(update={"device": "auto"}), 2) == ["cuda:0", "cuda:1"]
+
+
+def test_layers_that_would_see_only_their_own_images_are_refused() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Dropout2d(0.5))
+    with pytest.raises(ParamsError, match=r"supports BatchNorm2d .* and Dropout, found Dropout2d"):
+        Sharded(network, Ranks(0, 2))
+
+
+def test_images_are_dealt_out_nearly_evenly() -> None:
+    for images in range(2, 20):
+        for count in range(2, images + 1):
+            slices = [Ranks(0, count, images=images).slice_of(rank) for rank in range(count)]
+            assert [i for part in slices for i in range(images)[part]] == list(range(images))
+            assert {part.stop - part.start for part in slices} <= {images // count, -(-images // count)}
