@@ -9,6 +9,7 @@ When process RANK has done this step (from 0) it sends SIGNAL to itself (TARGET 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch.distributed as dist
@@ -28,6 +29,9 @@ def train_step(self: Trainer, *arguments: object) -> None:
     if (self.epoch, self.step) == (int(epoch), int(step)) and dist.get_rank() == int(rank):
         Path("signalled").touch()
         os.kill(os.getpid() if target == "self" else os.getppid(), getattr(signal, name))
+        end = time.monotonic() + 60
+        while self.ranks.asked() is None and time.monotonic() < end:  # go on when the parent has passed it on
+            time.sleep(0.01)
 
 
 Trainer._train_step = train_step
