@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtlbench.errors import MtlbenchError
+from mtlbench.errors import ParamsError, exit_code
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,24 +40,43 @@ def prepare(dataset: str, key: Key = None, params: ParamsFile = DEFAULT) -> None
 
 @app.command()
 def train(
-    cell: Annotated[str, typer.Argument(help="experiment/model/weighting/seed<n>")],
-    key: Key = None,
+    cells: Annotated[list[str], typer.Argument(help="experiment/model/weighting/seed<n>, one or several")],
+    key: Annotated[
+        list[str] | None, typer.Option(help="refuse unless this is the key that params.yaml gives now; one for each")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="wait when another process trains this cell")] = False,
     record_divergence: Annotated[
         bool, typer.Option("--record-divergence", help="keep a NaN as the cell's result instead of failing")
     ] = False,
     params: ParamsFile = DEFAULT,
 ) -> None:
-    """Train one cell, or continue it, or do nothing when it is complete."""
+    """Train one cell, or continue it, or do nothing when it is complete; several: one after the other."""
     from mtlbench import grid
 
     loaded = _params(params)
-    found = grid.cell(loaded, cell)
-    grid.check_key(found.path, found.key, key)
+    found = [grid.cell(loaded, path) for path in cells]
+    if key and len(key) != len(found):
+        raise ParamsError(f"--key: expected one for each of the {len(found)} cells, found {len(key)}")
+    for cell, planned in zip(found, key or [], strict=False):
+        grid.check_key(cell.path, cell.key, planned)
+    pending = [cell for cell in found if not cell.manifest.exists()]
+    for cell in found:
+        if cell not in pending:
+            logger.info("%s: finished before (%s)", cell.path, cell.manifest)
+    if not pending:
+        return  # without torch, which takes seconds to start
     from mtlbench.training.cell import run_cell
 
-    status = run_cell(found, loaded.runtime, wait, record_divergence)
-    logger.info("%s: %s (%s)", found.path, status, found.manifest)
+    def run(cell: grid.Cell) -> None:
+        status = run_cell(cell, loaded.runtime, wait, record_divergence)
+        logger.info("%s: %s (%s)", cell.path, status, cell.manifest)
+
+    if len(found) == 1:
+        run(pending[0])
+    else:
+        from mtlbench.training.several import run_each
+
+        run_each(pending, run)
 
 
 @app.command()
@@ -174,7 +193,7 @@ def bench(
     ] = "step",
 ) -> None:
     """Measure speed and memory (`python benchmarks/step.py --help` shows the options of one)."""
-    from mtlbench.errors import ParamsError, nearest
+    from mtlbench.errors import nearest
 
     scripts = {path.stem: path for path in Path("benchmarks").glob("*.py")}
     if what not in scripts:
@@ -186,14 +205,7 @@ def main() -> None:
     """Entry point: errors that a user can mend come without a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logger.setLevel(logging.INFO)
-    try:
-        app()
-    except MtlbenchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or 'while writing'}", file=sys.stderr)
-        sys.exit(1)
+    sys.exit(exit_code(app))
 
 
 def _params(path: Path):

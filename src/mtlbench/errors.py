@@ -1,7 +1,8 @@
 """The errors that a user can cause or mend; the command line prints them without a traceback."""
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 
 
 class MtlbenchError(Exception):
@@ -38,6 +39,19 @@ class Interrupted(MtlbenchError):
     """A signal asked the process to stop; its progress is saved and the same command continues."""
 
     exit_code = 143
+
+
+def exit_code(work: Callable[[], object]) -> int:
+    """Do the work; the code for the process to end with. What a user can mend is printed without a traceback."""
+    try:
+        work()
+    except MtlbenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or 'while writing'}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -129,11 +129,14 @@ class Protocol(_Block):
 
 
 class Resources(_Block):
-    """What one training job asks of a cluster; not part of any key."""
+    """What one training run asks of a cluster; not part of any key."""
 
     gpu: Annotated[int, Field(ge=0, description="GPUs")]
     memory_mb: Annotated[int, Field(ge=1, description="megabytes of memory")]
-    minutes: Annotated[int, Field(ge=1, description="wall-clock limit in minutes")]
+    minutes: Annotated[int, Field(ge=1, description="wall-clock limit in minutes of one run")]
+    cells_per_job: Annotated[
+        int, Field(ge=1, description="short runs that share a job of the cluster, one after the other")
+    ] = 1
 
 
 class Experiment(_Block):

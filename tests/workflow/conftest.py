@@ -60,7 +60,7 @@ class Checkout:
     def pending(self, *targets: str) -> set[str]:
         """The cells that a dry run would train."""
         output = self.snakemake("-n", *targets)
-        return set(re.findall(r"output: results/cells/(\S+)/manifest\.", output))
+        return set(re.findall(r"results/cells/(\S+)/manifest\.\w+\.json \(update\)", output))
 
     def edit(self, old: str, new: str) -> None:
         """Replace text in params.yaml that is there once."""

@@ -43,6 +43,15 @@ def cell_manifests(experiment):
     return [str(cell.manifest) for cell in CELLS[experiment]]
 
 
+def bundles():
+    """(experiment, number, cells) of every job that trains several cells; neighbours in the grid's order."""
+    for name, experiment in PARAMS.experiments.items():
+        size = experiment.resources.cells_per_job
+        if size > 1:
+            for number, start in enumerate(range(0, len(CELLS[name]), size)):
+                yield name, number, CELLS[name][start : start + size]
+
+
 def report_targets(experiment):
     """What a finished experiment is: its cells and the report on them."""
     return [*cell_manifests(experiment), str(grid.report_manifest(PARAMS, experiment))]

@@ -1,4 +1,4 @@
-"""One job per training run."""
+"""One job per training run, or per bundle of short ones (resources.cells_per_job in params.yaml)."""
 
 
 def resource_of(name):
@@ -6,8 +6,14 @@ def resource_of(name):
     return lambda wildcards: getattr(PARAMS.experiments[wildcards.experiment].resources, name)
 
 
+# Bundled experiments have rules of their own, so that every manifest has one rule that makes it.
+SINGLE = [name for name in PARAMS.experiments if PARAMS.experiments[name].resources.cells_per_job == 1]
+
+
 rule train:
     """One cell: model, weighting, seed; continues from its last checkpoint."""
+    wildcard_constraints:
+        experiment="|".join(SINGLE) or "(?!)",
     input:
         prepared=lambda wildcards: ancient(str(dataset_of(wildcards.experiment).manifest)),
     output:
@@ -29,3 +35,31 @@ rule train:
         " --wait"
         " --record-divergence"
         " > {log:q} 2>&1"
+
+
+for name, number, bundle in bundles():
+
+    rule:
+        """Several short cells, one after the other; those that are done cost nothing."""
+        name:
+            f"train-{name}-{number}"
+        input:
+            prepared=ancient(str(dataset_of(name).manifest)),
+        output:
+            [update(str(cell.manifest)) for cell in bundle],
+        log:
+            f"work/logs/train/{name}/bundle{number}.{bundle[0].key}.log",
+        threads: PARAMS.runtime.threads
+        resources:
+            gpu=PARAMS.experiments[name].resources.gpu,
+            mem_mb=PARAMS.experiments[name].resources.memory_mb,
+            runtime=PARAMS.experiments[name].resources.minutes * len(bundle),
+        params:
+            cells=[cell.path for cell in bundle],
+            planned=[f"--key={cell.key}" for cell in bundle],
+        shell:
+            "exec mtlbench train {params.cells:q}"
+            " {params.planned:q}"
+            " --wait"
+            " --record-divergence"
+            " > {log:q} 2>&1"

@@ -14,7 +14,6 @@ noise decides which side it is on.
 """
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 from mtlbench.datasets._camera import Camera
 
@@ -75,6 +74,7 @@ def _fit_planes(
 
     The residual is inf where too little of the window is valid.
     """
+    from scipy.ndimage import uniform_filter  # a training job names the dataset, but computes no normals
 
     def mean(values: np.ndarray) -> np.ndarray:
         return uniform_filter(values, 2 * radius + 1, mode="constant")

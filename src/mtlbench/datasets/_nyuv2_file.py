@@ -1,15 +1,21 @@
-"""The official NYU Depth V2 files: reading single images, and checks that a file is what it should be."""
+"""The official NYU Depth V2 files: reading single images, and checks that a file is what it should be.
+
+h5py and scipy are imported where a file is read: a training job names the dataset, but reads prepared arrays only.
+"""
+
+from __future__ import annotations
 
 import csv
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
-import scipy.io
-from scipy.io.matlab import MatReadError
 
 from mtlbench.errors import DataError
+
+if TYPE_CHECKING:
+    import h5py
 
 LABELED, SPLITS = "nyu_depth_v2_labeled.mat", "splits.mat"
 MAP40, MAP13 = "classMapping40.mat", "class13Mapping.mat"
@@ -50,6 +56,8 @@ def label_lookup(classes: int) -> np.ndarray:
 @functools.lru_cache(maxsize=2)
 def open_labeled(path: Path) -> h5py.File:
     """The file, opened once per process."""
+    import h5py
+
     try:
         file = h5py.File(path, "r")
         chunks = [file[name].chunks for name in FIELDS if isinstance(file.get(name), h5py.Dataset)]
@@ -107,6 +115,9 @@ def check_labeled(path: Path, fields: list[str]) -> int:
 
 def read_splits(path: Path, images: int) -> dict[str, np.ndarray]:
     """{"train", "test"}: image numbers from 0, in the file's order."""
+    import scipy.io
+    from scipy.io.matlab import MatReadError
+
     try:
         content = scipy.io.loadmat(path)
     except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
@@ -136,6 +147,8 @@ def scene_numbers(path: Path) -> np.ndarray | None:
 
 def check_mapping_files(raw: Path) -> None:
     """Where the official mapping files lie beside the data, they must say what the shipped table says."""
+    import scipy.io
+
     if (raw / MAP40).is_file():
         found = scipy.io.loadmat(raw / MAP40)["mapClass"].ravel().astype(int).tolist()
         if found != [int(row["class40"]) for row in class_table()]:

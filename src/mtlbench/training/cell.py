@@ -40,6 +40,8 @@ from mtlbench.weightings._base import Weighting
 logger = logging.getLogger(__name__)
 #: Test images whose predictions are kept for the report.
 SAMPLES = 6
+#: Bytes that a run holds back, so that on a full disk the reason of its failure can still be written.
+RESERVE = 16384
 
 
 def work_folder(key: str) -> Path:
@@ -120,11 +122,21 @@ def _help_make_result(
     ranks.close()
 
 
+def note_failure(cell: Cell, reason: str) -> None:
+    """Leave the reason of a failure where `mtlbench status` and the report find it."""
+    work = work_folder(cell.key)
+    (work / "reserve").unlink(missing_ok=True)
+    with suppress(OSError):  # the disk may be what failed
+        write_json(work / "failure.json", {"cell": cell.path, "reason": reason[:500]})
+
+
 @contextmanager
 def _event_log(cell: Cell, work: Path) -> Iterator[None]:
     """Append to the cell's own log, and leave the reason of a failure where the report finds it."""
     work.mkdir(parents=True, exist_ok=True)
     (work / "failure.json").unlink(missing_ok=True)
+    with suppress(OSError):
+        (work / "reserve").write_bytes(bytes(RESERVE))
     handler = logging.FileHandler(work / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     root = logging.getLogger("mtlbench")
@@ -136,10 +148,10 @@ def _event_log(cell: Cell, work: Path) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, MtlbenchError) else f"{type(error).__name__}: {error}"
-        with suppress(OSError):  # the disk may be what failed
-            write_json(work / "failure.json", {"cell": cell.path, "reason": reason[:500]})
+        note_failure(cell, reason)
         raise
     finally:
+        (work / "reserve").unlink(missing_ok=True)
         root.removeHandler(handler)
         handler.close()
 
