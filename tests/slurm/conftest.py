@@ -88,6 +88,10 @@ class Site:
         paths = [*self.folder.glob(".snakemake/slurm_logs/**/*.log"), *self.folder.glob("work/cells/*/log.txt")]
         return "".join(f"\n=== {path}\n{path.read_text()}" for path in paths)
 
+    def jobs(self) -> list[dict[str, str]]:
+        """The jobs of this checkout that wait or run."""
+        return [job for job in self.cluster.jobs() if job["folder"] == str(self.folder)]
+
     def trainer(self, cell: str, seconds: float = 90) -> int:
         """The process number of the one `mtlbench train` of the cell, once it has saved two checkpoints."""
         found: list[int] = []
@@ -136,7 +140,7 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        mine = [job["id"] for job in self.cluster.jobs() if job["folder"] == str(self.folder)]
+        mine = [job["id"] for job in self.jobs()]
         if mine:
             self.cluster.run("scancel", "--signal=KILL", "--full", *mine, check=False)
             self.cluster.run("scancel", *mine, check=False)

@@ -2,8 +2,8 @@
 
     python -m tests.slurm.overhead 1 4        with one and with four cells in a job; prints a line for each
 
-Eight short cells on one node, one job at a time, so that jobs do not slow each other down. Measured are the seconds from
-the command to the first job that runs, and the seconds of Slurm's jobs that are not training, per cell.
+Eight short cells on one node, one job at a time, so that jobs do not slow each other down. Measured are the seconds
+from the command to the first job that runs, and the seconds of Slurm's jobs that are not training, per cell.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def measure(cluster: Cluster, folder: Path, cells_per_job: int) -> str:
         before = set(_jobs(site))
         begin = time.monotonic()
         site.snakemake("cells")
-        wait_for(lambda: any(j["state"] == "RUNNING" for j in cluster.jobs() if j["folder"] == str(site.folder)), 60, "")
+        wait_for(lambda: any(job["state"] == "RUNNING" for job in site.jobs()), 60, "the first job runs")
         first = time.monotonic() - begin
         site.finish(900)
         wall = time.monotonic() - begin
@@ -44,10 +44,10 @@ def measure(cluster: Cluster, folder: Path, cells_per_job: int) -> str:
         site.stop()
     manifests = [json.loads(path.read_text()) for path in site.folder.glob("results/cells/*/*/*/*/manifest.*.json")]
     training = sum(manifest["seconds_total"] for manifest in manifests)
-    count = len(manifests)
+    overhead = (sum(jobs) - training) / len(manifests)
     return (
         f"{cells_per_job} cells per job: first job after {first:.1f} s; {len(jobs)} jobs took {sum(jobs):.0f} s, "
-        f"{training:.1f} s of it training: {(sum(jobs) - training) / count:.1f} s overhead per cell; {wall:.0f} s in all"
+        f"{training:.1f} s of it training: {overhead:.1f} s overhead per cell; {wall:.0f} s in all"
     )
 
 

@@ -1,0 +1,154 @@
+"""Several cells in one command: each in a process of its own, and none depends on how the others end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mtlbench import grid, lease, pipeline, status, store
+from mtlbench.params import load
+from mtlbench.training.cell import run_cell, work_folder
+
+PATHS = [f"tiny/segnet_split/{weighting}/seed0" for weighting in ("static", "equal", "dwa")]
+COMMAND = [str(Path(sys.executable).parent / "mtlbench"), "train"]
+
+
+@pytest.fixture
+def cells(project, edit) -> list[grid.Cell]:
+    """Three cells; the first one's weighting is given a weight for one task only, so that it fails."""
+    edit("      equal: {}\n", "      equal: {}\n      static: {weights: {depth: 1.0}}\n")
+    pipeline.prepare(load(), "rooms")
+    return [grid.cell(load(), path) for path in PATHS]
+
+
+def train(*arguments: str) -> subprocess.Popen:
+    """Start `mtlbench train`, in a process group of its own."""
+    return subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def contents(cell: grid.Cell) -> dict[str, bytes]:
+    """The bytes of a cell's outputs."""
+    folders = (cell.folder, cell.checkpoint_folder)
+    return {p.name: p.read_bytes() for folder in folders for p in folder.iterdir() if not p.name.startswith("manifest")}
+
+
+def alone(cell: grid.Cell, elsewhere: Path, monkeypatch) -> dict[str, bytes]:
+    """The bytes of the cell when it is trained by itself, in another store."""
+    import shutil
+
+    with monkeypatch.context() as patch:
+        shutil.copytree("data", elsewhere / "data")
+        shutil.copy("params.yaml", elsewhere)
+        patch.chdir(elsewhere)
+        run_cell(cell, load().runtime)
+        return contents(cell)
+
+
+def worker(cell: grid.Cell) -> int:
+    """The process that trains the cell, once it has saved."""
+    end = time.monotonic() + 60
+    while not (held := lease.holder(Path("work/leases") / f"{cell.key}.json")) or not any(
+        work_folder(cell.key).glob("state-*.pt")
+    ):
+        assert time.monotonic() < end, f"{cell.path} does not train"
+        time.sleep(0.02)
+    return held.pid
+
+
+def test_a_cell_that_fails_stops_no_other_and_what_is_done_costs_nothing(cells, tmp_path_factory, monkeypatch) -> None:
+    failing, *others = cells
+    done = train(*PATHS)
+    _, printed = done.communicate(timeout=120)
+    assert done.returncode == 1
+    assert f"1 of 3 cells failed: {failing.path} (ended with exit code 2)" in printed
+    assert "expected a weight for every task" in status.state(failing).detail
+    assert [status.state(cell).name for cell in cells] == ["failed", "done", "done"]
+    holes = {cell.path: cell.hole for cell in pipeline.report_input(load(), "tiny", partial=True).cells}
+    assert "expected a weight for every task" in holes[failing.path]
+    assert holes[others[0].path] is None
+    assert contents(others[1]) == alone(others[1], tmp_path_factory.mktemp("alone"), monkeypatch)
+
+    again = subprocess.run(
+        [sys.executable, "-X", "importtime", *COMMAND, *PATHS[1:]], capture_output=True, text=True, check=True
+    )
+    assert again.stderr.count("finished before") == 2
+    assert not [line for line in again.stderr.splitlines() if line.endswith((" torch", " scipy", " h5py"))]
+
+
+def test_a_cell_that_crashes_stops_no_other_and_leaves_a_reason(cells, edit, tmp_path_factory, monkeypatch) -> None:
+    edit("epochs: 3", "epochs: 20")
+    crashing, other = (grid.cell(load(), path) for path in PATHS[1:])
+    running = train(*PATHS[1:])
+    os.kill(worker(crashing), signal.SIGKILL)
+    _, printed = running.communicate(timeout=120)
+    assert running.returncode == 1
+    assert f"1 of 2 cells failed: {crashing.path} (was killed by SIGKILL (out of memory?))" in printed
+    assert status.state(crashing).name == "failed"
+    assert "killed by SIGKILL (out of memory?)" in status.state(crashing).detail
+    assert other.manifest.exists()
+    _, printed = train(*PATHS[1:]).communicate(timeout=120)
+    assert f"{crashing.path}: continuing in epoch" in printed
+    assert contents(crashing) == alone(crashing, tmp_path_factory.mktemp("alone"), monkeypatch)
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["to every process, as Slurm does", "to the first process"])
+def test_a_signal_saves_the_running_cell_and_starts_no_other(
+    to_all, cells, edit, tmp_path_factory, monkeypatch
+) -> None:
+    edit("epochs: 3", "epochs: 20")
+    first, second = (grid.cell(load(), path) for path in PATHS[1:])
+    running = train(*PATHS[1:])
+    worker(first)
+    (os.killpg if to_all else os.kill)(running.pid, signal.SIGTERM)
+    _, printed = running.communicate(timeout=60)
+    assert running.returncode == 143
+    assert f"{first.path}: stopped by SIGTERM in epoch" in printed
+    assert status.state(first).name == "stopped"
+    assert status.state(second).name == "pending"
+    _, printed = train(*PATHS[1:]).communicate(timeout=120)
+    assert f"{first.path}: continuing in epoch" in printed
+    assert contents(first) == alone(first, tmp_path_factory.mktemp("alone"), monkeypatch)
+    assert second.manifest.exists()
+
+
+def test_after_the_end_of_the_first_process_alone_nothing_is_trained_twice(cells, edit) -> None:
+    edit("epochs: 3", "epochs: 20")
+    orphan, other = (grid.cell(load(), path) for path in PATHS[1:])
+    running = train(*PATHS[1:])
+    worker(orphan)
+    running.kill()
+    running.wait()
+    running.stderr.close()
+    again = train(*PATHS[1:], "--wait")
+    _, printed = again.communicate(timeout=120)
+    assert again.returncode == 0, printed
+    assert (work_folder(orphan.key) / "log.txt").read_text().count("epoch 20/20") == 1
+    assert orphan.manifest.exists()
+    assert other.manifest.exists()
+
+
+def test_keys_belong_to_cells(cells) -> None:
+    for keys, message in (
+        ([cells[1].key], "expected one for each of the 2 cells, found 1"),
+        ([cells[1].key, "0" * 16], "it was edited since"),
+    ):
+        done = train(*PATHS[1:], *(f"--key={key}" for key in keys))
+        _, printed = done.communicate(timeout=60)
+        assert done.returncode == 2
+        assert message in printed
+    assert not store.folder().exists()
+
+
+def test_nothing_asks_for_a_gpu_before_the_processes_are_forked() -> None:
+    code = """
+import torch
+def asked(*_):
+    raise SystemExit("the parent asked CUDA for something")
+torch._C._cuda_getDeviceCount = torch.cuda.is_available = torch.cuda._lazy_init = asked
+import mtlbench.training.several
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
