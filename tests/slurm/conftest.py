@@ -24,14 +24,19 @@ CELL = "tiny/segnet_split/dwa/seed0"
 OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A cluster of its own for each test process."""
-    reason = why_not()
+def skip_unless_possible(accounting: bool = False) -> None:
+    """Skip where no cluster can be started; fail there when MTLBENCH_NEEDS_SLURM is set, as in CI."""
+    reason = why_not(accounting)
     if reason is not None:
         if os.environ.get("MTLBENCH_NEEDS_SLURM"):
             pytest.fail(f"MTLBENCH_NEEDS_SLURM is set, but {reason}")
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of its own for each test process."""
+    skip_unless_possible()
     # Not in pytest's own folders: they are open to their owner alone, and the daemons run as other users.
     with tempfile.TemporaryDirectory(prefix="mtlbench-slurm-", ignore_cleanup_errors=True) as folder:
         running = start(Path(folder) / "cluster", owner=os.getpid())
@@ -104,15 +109,18 @@ class Site:
         return found[0]
 
     def trainers(self, cell: str) -> list[int]:
-        """The process numbers of `mtlbench train` of that cell in this checkout, on whatever node."""
-        found = []
+        """The process numbers of `mtlbench train` of that cell in this checkout, on whatever node.
+
+        Where several cells share a job, the one process that trains, not the one that started it.
+        """
+        found: dict[int, int] = {}
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (path / "cmdline").read_bytes().split(b"\0")
                 here = os.readlink(path / "cwd") == str(self.folder)
                 if here and b"train" in words and cell.encode() in words and b"python" in words[0]:
-                    found.append(int(path.name))
-        return found
+                    found[int(path.name)] = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        return [pid for pid in found if pid not in found.values()]
 
     def position(self, cell: str) -> int:
         """The epochs that the cell's newest checkpoint has behind it; 0 without one."""

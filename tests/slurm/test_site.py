@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ..workflow.conftest import make_checkout  # noqa: TID252
-from .cluster import Cluster, start, why_not
-from .conftest import Site, params
+from .cluster import Cluster, start
+from .conftest import Site, params, skip_unless_possible
 
 pytestmark = pytest.mark.slurm
 
@@ -17,9 +17,7 @@ pytestmark = pytest.mark.slurm
 @pytest.fixture(scope="module")
 def accounted() -> Iterator[Cluster]:
     """A cluster that takes jobs of the account 'lab' only."""
-    reason = why_not(accounting=True)
-    if reason is not None:
-        pytest.skip(reason)
+    skip_unless_possible(accounting=True)
     with tempfile.TemporaryDirectory(prefix="mtlbench-slurm-", ignore_cleanup_errors=True) as folder:
         running = start(Path(folder) / "cluster", accounting=True, owner=os.getpid())
         try:
