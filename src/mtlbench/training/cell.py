@@ -1,5 +1,6 @@
 """One cell from its spec to its files: find it done, continue it or train it."""
 
+import errno
 import logging
 import os
 import shutil
@@ -130,6 +131,15 @@ def note_failure(cell: Cell, reason: str) -> None:
         write_json(work / "failure.json", {"cell": cell.path, "reason": reason[:500]})
 
 
+def _reason(error: Exception) -> str:
+    """Why a run failed, for the table of `mtlbench status` and the report."""
+    if isinstance(error, MtlbenchError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk or quota is full ({error}); free some space, and the next run continues"
+    return f"{type(error).__name__}: {error}"
+
+
 @contextmanager
 def _event_log(cell: Cell, work: Path) -> Iterator[None]:
     """Append to the cell's own log, and leave the reason of a failure where the report finds it."""
@@ -147,8 +157,7 @@ def _event_log(cell: Cell, work: Path) -> Iterator[None]:
         logger.info("%s: %s", cell.path, error)
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, MtlbenchError) else f"{type(error).__name__}: {error}"
-        note_failure(cell, reason)
+        note_failure(cell, _reason(error))
         raise
     finally:
         (work / "reserve").unlink(missing_ok=True)
