@@ -9,7 +9,7 @@ BIN := $(abspath $(VENV))/bin
 LOCK := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.lock', 'rb').read()).hexdigest()[:16])")
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help demo test test-slow check bench env clean
+.PHONY: help demo test test-slow test-slurm check bench env clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -35,10 +35,15 @@ demo: env
 test: env
 	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup
 
-# The heavy tests, and those on a real Slurm that they start on this machine (tests/slurm/install.sh).
+# The heavy tests, and those on a real Slurm where one can be started.
 test-slow: env
 	$(BIN)/python -m pytest -m "slow and not slurm" -n 2 --dist loadgroup
 	$(BIN)/python -m pytest -m slurm
+
+# On a real Slurm that the tests start on this machine: as root, after `tests/slurm/install.sh accounting`. They mostly
+# wait, so more of them run at once than there are cores.
+test-slurm: env
+	MTLBENCH_NEEDS_SLURM=1 $(BIN)/python -m pytest -m slurm -n 4
 
 check: env
 	ruff check . && ruff format --check .

@@ -6,10 +6,23 @@ packages=(munge slurmctld slurmd slurm-client)
 if [ "${1:-}" = accounting ]; then
   packages+=(slurmdbd mariadb-server)
 fi
-if dpkg-query --show --showformat '${Status}\n' "${packages[@]}" 2>/dev/null | grep -vq '^install ok installed$' ||
-  ! dpkg-query --show "${packages[@]}" >/dev/null 2>&1; then
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  # The packages would start daemons without a configuration; where systemd runs, that is refused here.
-  apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${packages[@]}"
+installed() {
+  [ "$(dpkg-query --show --showformat '${Status}\n' "$1" 2>/dev/null)" = "install ok installed" ]
+}
+missing=()
+for package in "${packages[@]}"; do
+  installed "$package" || missing+=("$package")
+done
+if [ ${#missing[@]} = 0 ]; then
+  exit 0
 fi
+# The packages would start their daemons; this answer of Debian's policy script forbids it while they are installed.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
