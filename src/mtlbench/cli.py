@@ -65,6 +65,9 @@ def train(
             logger.info("%s: finished before (%s)", cell.path, cell.manifest)
     if not pending:
         return  # without torch, which takes seconds to start
+    from mtlbench.training.signals import exit_when_asked
+
+    exit_when_asked()
     from mtlbench.training.cell import run_cell
 
     def run(cell: grid.Cell) -> None:

@@ -115,6 +115,22 @@ def test_a_signal_saves_the_running_cell_and_starts_no_other(
     assert second.manifest.exists()
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_signal_before_the_training_begins_leaves_no_lease_that_others_wait_for(cells, count) -> None:
+    first = cells[1]
+    path = Path("work/leases") / f"{first.key}.json"
+    running = train(*PATHS[1 : 1 + count])
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    os.killpg(running.pid, signal.SIGTERM)
+    _, printed = running.communicate(timeout=60)
+    assert running.returncode == 143, printed
+    assert not path.exists()
+    assert "Traceback" not in printed
+
+
 def test_after_the_end_of_the_first_process_alone_nothing_is_trained_twice(cells, edit) -> None:
     edit("epochs: 3", "epochs: 20")
     orphan, other = (grid.cell(load(), path) for path in PATHS[1:])

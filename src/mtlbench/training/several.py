@@ -56,7 +56,7 @@ def _fork(cell: Cell, run: Callable[[Cell], object], signals: StopSignal) -> int
     try:
         pid = os.fork()
         if pid == 0:
-            signals.__exit__()  # until its training listens, a signal simply ends the process
+            signals.__exit__()  # until its training listens, the answer is that of the time before
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     if pid:
@@ -64,6 +64,8 @@ def _fork(cell: Cell, run: Callable[[Cell], object], signals: StopSignal) -> int
     code = 1
     try:
         code = exit_code(lambda: run(cell))
+    except SystemExit as stop:  # exit_when_asked
+        code = int(stop.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:

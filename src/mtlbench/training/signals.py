@@ -3,8 +3,23 @@
 import signal
 from types import FrameType
 
+from mtlbench.errors import Interrupted
+
 #: Slurm sends TERM at the time limit or preemption, and USR1 where a site asks for an early warning.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+
+def exit_when_asked() -> None:
+    """Outside a training, where StopSignal answers, a request to stop ends the process in order: no lease is left."""
+
+    def leave(_: int, __: FrameType | None) -> None:
+        for number in SIGNALS:  # a second request must not disturb the order
+            signal.signal(number, signal.SIG_IGN)
+        raise SystemExit(Interrupted.exit_code)
+
+    for number in SIGNALS:
+        if number != signal.SIGINT:  # Python raises KeyboardInterrupt by itself
+            signal.signal(number, leave)
 
 
 class StopSignal:
