@@ -1,0 +1,70 @@
+"""Several cells in one job (resources.cells_per_job): the plan, a cell that fails, and what is done already."""
+
+import re
+
+import pytest
+
+from .conftest import Checkout, make_checkout, tiny_params
+
+pytestmark = pytest.mark.xdist_group("bundles")
+GOOD = {f"tiny/segnet_split/{weighting}/seed0" for weighting in ("equal", "dwa")}
+BAD = "tiny/segnet_split/static/seed0"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, repository) -> Checkout:
+    """Three cells in two jobs, one of which fails, and an experiment beside it with one cell per job."""
+    text = tiny_params(repository)
+    for old, new in (
+        ("baseline: segnet_single", "baseline: null"),
+        ("      segnet_single: {width: 0.0625}\n", ""),
+        ("      equal: {}\n", "      equal: {}\n      static: {weights: {depth: 1.0}}\n"),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    block = text[text.index("  tiny:\n") :]
+    text += block.replace("  tiny:", "  single:").replace("      static: {weights: {depth: 1.0}}\n", "")
+    text = text.replace("minutes: 5}", "minutes: 5, cells_per_job: 2}", 1)
+    return make_checkout(tmp_path_factory.mktemp("bundles"), repository, text)
+
+
+def test_jobs_hold_several_cells_and_ask_for_their_time(checkout) -> None:
+    assert checkout.pending("tiny") == GOOD | {BAD}
+    output = checkout.snakemake("-n", "tiny")
+    jobs = dict(re.findall(r"rule train-tiny-(\d):.*?runtime=(\d+)", output, re.S))
+    assert jobs == {"0": "10", "1": "5"}
+    assert "rule train:" not in output
+
+
+def test_an_experiment_with_one_cell_per_job_is_planned_as_ever(checkout) -> None:
+    output = checkout.snakemake("-n", "single")
+    assert output.count("rule train:") == 2
+    assert "train-" not in output
+
+
+def test_one_cell_can_be_asked_for_and_brings_its_job(checkout) -> None:
+    manifest = re.search(r"results/cells/tiny/segnet_split/dwa/seed0/manifest\.\w+\.json", checkout.snakemake("-n"))
+    assert checkout.pending(manifest[0]) == {"tiny/segnet_split/dwa/seed0"}
+
+
+def test_every_profile_plans_the_same(checkout) -> None:
+    output = checkout.run("snakemake", "--profile", "slurm", "-n", "tiny").stdout
+    assert len(set(re.findall(r"rule (train-tiny-\d):", output))) == 2
+
+
+def test_a_cell_that_fails_leaves_the_others_of_its_job_and_a_report_with_the_hole(checkout) -> None:
+    output = checkout.snakemake("tiny", check=False)
+    assert f"1 of 2 cells failed: {BAD}" in output
+    assert checkout.pending("tiny") == {"tiny/segnet_split/equal/seed0", BAD}, "the whole job is due again"
+    for cell in GOOD:
+        assert list((checkout.folder / "results/cells" / cell).glob("manifest.*")), f"{cell} is there"
+    page = (checkout.folder / "results/report/tiny/index.html").read_text()
+    assert "expected a weight for every task" in page
+    status = checkout.run("env", "COLUMNS=200", "mtlbench", "status", "tiny").stdout
+    assert re.search(r"static/seed0 +│ failed +│ .*expected a weight for every task", status)
+
+    trained = checkout.trained()
+    checkout.edit("      static: {weights: {depth: 1.0}}\n", "")
+    checkout.snakemake("tiny")
+    assert checkout.trained() == trained, "what is done is not trained again, though its job has other cells now"
+    assert "Nothing to be done" in checkout.snakemake("-n", "tiny")
