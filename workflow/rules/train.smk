@@ -49,7 +49,7 @@ for name, number, bundle in bundles():
             [update(str(cell.manifest)) for cell in bundle],
         log:
             f"work/logs/train/{name}/bundle{number}.{bundle[0].key}.log",
-        threads: PARAMS.runtime.threads
+        threads: PARAMS.runtime.threads * PARAMS.experiments[name].training.processes
         resources:
             gpu=PARAMS.experiments[name].resources.gpu,
             mem_mb=PARAMS.experiments[name].resources.memory_mb,
