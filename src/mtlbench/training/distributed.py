@@ -173,6 +173,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         with torch.no_grad():
             mean, variance = self._moments(x)
             if self.track_running_stats:
+                assert self.momentum is not None
                 count = self.ranks.images * x.shape[2] * x.shape[3]
                 self.num_batches_tracked.add_(1)
                 self.running_mean.lerp_(mean, self.momentum)

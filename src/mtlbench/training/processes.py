@@ -149,7 +149,7 @@ def _work(
         logger = logging.getLogger("mtlbench")
         logger.setLevel(level)
         logger.addHandler(_ToParent(connection))  # type: ignore[arg-type]
-    report = None
+    report: MtlbenchError | None = None
     try:
         _connect(rank, names, port)
         asked = _Asked(connection)
