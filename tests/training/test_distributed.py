@@ -91,8 +91,21 @@ def test_two_processes_give_the_numbers_of_one_with_every_other_weighting(projec
     compare(edit, "{kind: segnet_split, width: 0.0625}", [name for name in entries("weightings") if name not in CHOSEN])
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_takes_its_slice_of_one_mask(layout) -> None:
+    image = torch.randn(5, 3, 4, 6).contiguous(memory_format=layout)
+    torch.manual_seed(7)
+    whole, after = torch.nn.Dropout(0.3)(image), torch.rand(1)
+    for rank in (0, 1):
+        ranks = Ranks(rank, 2, images=len(image))
+        network = Sharded(torch.nn.Sequential(torch.nn.Dropout(0.3)), ranks)
+        torch.manual_seed(7)
+        assert torch.allclose(network.model(image[ranks.own]), whole[ranks.own], rtol=1e-6)
+        assert torch.equal(torch.rand(1), after), "the next draw must be the same on all processes"
+
+
 @pytest.mark.slow
-def test_dropout_is_that_of_the_whole_batch(project, edit) -> None:
+def test_a_network_with_dropout_gives_the_numbers_of_one_process(project, edit) -> None:
     compare(edit, "{kind: resnet_split, depth: 18, dropout: 0.5}", ["rlw"])
 
 
