@@ -66,31 +66,35 @@ def lease(path: Path, what: str, wait: bool = False, say: Callable[[str], None] 
     When another live process holds it: raise BusyError, or with ``wait`` sleep until it is free. ``what`` names the
     work in messages.
     """
-    mine = _acquire(path, what, wait, say)
+    held = Lease(path, uuid.uuid4().hex)
     stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(mine, stop), daemon=True)
-    beat.start()
-    try:
-        yield mine
+    beat = threading.Thread(target=_beat, args=(held, stop), daemon=True)
+    try:  # from before the lease is taken: a signal may raise anywhere
+        _acquire(held, what, wait, say)
+        beat.start()
+        yield held
     finally:
         stop.set()
-        beat.join()
-        if mine.held:
-            path.unlink(missing_ok=True)
+        try:
+            if beat.is_alive():
+                beat.join()
+        finally:
+            if held.held:
+                path.unlink(missing_ok=True)
 
 
-def _acquire(path: Path, what: str, wait: bool, say: Callable[[str], None] | None) -> Lease:
+def _acquire(wanted: Lease, what: str, wait: bool, say: Callable[[str], None] | None) -> None:
+    path = wanted.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    token = uuid.uuid4().hex
-    mine = path.with_name(f".{path.name}.{token}")
-    write_json(mine, {"token": token, **_self()})
+    mine = path.with_name(f".{path.name}.{wanted.token}")
+    write_json(mine, {"token": wanted.token, **_self()})
     said = False
     try:
         while True:
             # A hard link is made only when the name is free, in one step, on every file system that clusters use.
             with contextlib.suppress(FileExistsError):
                 os.link(mine, path)
-                return Lease(path, token)
+                return
             other, touched = _look(path)
             if other is None:
                 continue
