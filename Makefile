@@ -33,7 +33,7 @@ demo: env
 	@echo "The report: results/report/demo/index.html"
 
 test: env
-	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup --durations 25
 
 # The heavy tests, and those on a real Slurm where one can be started.
 test-slow: env
