@@ -47,3 +47,14 @@ def test_a_fresh_checkout_trains_on_both_nodes_and_builds_the_report(new_site) -
     assert {"pending", "running", "done", "epoch N/N on nodeN, about N s left"} <= seen
     assert "failed" not in seen
     assert "Nothing to be done" in site.checkout.run("snakemake", "--profile", "slurm", "-n", "tiny").stdout
+
+
+def test_dvc_repro_trains_on_the_cluster_and_records(new_site) -> None:
+    site = new_site()
+    repro = ("env", "SNAKEMAKE_PROFILE=slurm", "dvc", "repro")
+    site.checkout.run(*repro)
+    for cell in sorted(FOUR):
+        if cell.endswith("seed0"):
+            assert re.search(r"starting on node[12]\b", site.log(cell)), "trained by a job, not here"
+    assert "up to date" in site.checkout.run("dvc", "status").stdout
+    assert "up to date" in site.checkout.run(*repro).stdout

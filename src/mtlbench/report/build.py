@@ -72,8 +72,8 @@ def flat_metrics(grid: Grid) -> dict[str, dict[str, float]]:
 
 
 def _table_caption(report: ReportInput) -> str:
-    note = f" {report.note}" if report.note else ""
-    return f"{report.title}.{note} {protocol_text(report.protocol)}"
+    parts = [report.title, report.note, f"Protocol {protocol_text(report.protocol)}"]
+    return " ".join(f"{part.removesuffix('.')}." for part in parts if part)
 
 
 def _write_tables(analysis: Analysis, table: Table, caption: str, out: Path) -> None:

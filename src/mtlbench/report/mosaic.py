@@ -55,8 +55,9 @@ def mosaic(pictures: Sequence[Sequence[np.ndarray | None]], columns: Sequence[st
             if picture is not None:
                 canvas[i * high : i * high + height, j * wide : j * wide + width] = picture
     with styled():
-        figure = new_figure(WIDTH, (WIDTH - 1.1) * canvas.shape[0] / canvas.shape[1] + 0.4)
+        figure = new_figure(WIDTH, (WIDTH - 1.3) * canvas.shape[0] / canvas.shape[1] + 0.4)
         axes = figure.subplots()
+        axes.set_anchor("E")  # what the pictures do not need is room for the names on the left
         axes.imshow(canvas)
         longest = max(len(part) for name in columns for part in name.split("\n"))
         axes.set_xticks([j * wide + width / 2 for j in range(len(columns))], columns, fontweight="bold",
