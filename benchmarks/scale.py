@@ -19,10 +19,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from mtlbench import grid, keys
+from mtlbench.console import console
 from mtlbench.files import write_json, write_text
 from mtlbench.params import Params, load
 
@@ -215,7 +215,7 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "command" else "right")
     for what in next(iter(found.values())):
         table.add_row(what, *(f"{costs[what].wall:.1f} ({costs[what].cpu:.1f})" for costs in found.values()))
-    Console().print(table)
+    console().print(table)
     print(f"{os.cpu_count()} processors; load {load_before:.1f} before, {os.getloadavg()[0]:.1f} at the end")
 
 

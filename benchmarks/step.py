@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from mtlbench import grid
+from mtlbench.console import console
 from mtlbench.params import Params, Runtime, load
 from mtlbench.training.cell import make_trainer
 from mtlbench.training.data import in_batches
@@ -49,7 +49,7 @@ def step(params: Params, experiment: str, steps: int) -> None:
             cell.model, ", ".join(cell.tasks), f"{1000 * fast:.1f}", f"{1000 * slow:.1f}", f"{slow / fast:.2f}",
             f"{found['channels_last']['memory'] / 2**20:.0f}", f"{batch / fast:.1f}",
         )  # fmt: skip
-    Console().print(table)
+    console().print(table)
 
 
 def measure(cell: grid.Cell, runtime: dict[str, Any], steps: int, layout: str) -> dict[str, float]:

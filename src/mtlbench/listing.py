@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from rich.console import Console
 from rich.table import Table
 
 from mtlbench import grid
+from mtlbench.console import console
 from mtlbench.errors import ParamsError, nearest
 from mtlbench.params import Params
 from mtlbench.registry import KINDS, entries
@@ -24,10 +24,7 @@ def show(what: str, experiment: str | None, params: Callable[[], Params]) -> Non
         table = _cells(params(), experiment)
     else:
         table = _entries(what)
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 160)  # a pipe or a file has no edge to fit
-    console.print(table)
+    console().print(table)
 
 
 def _entries(kind: str) -> Table:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from mtlbench import grid, store
+from mtlbench.console import console
 from mtlbench.files import read_json
 from mtlbench.grid import Cell
 from mtlbench.lease import holder
@@ -61,14 +61,14 @@ def state(cell: Cell) -> State:
 
 def show(params: Params, experiment: str | None) -> None:
     """Print a table for each experiment."""
-    console = Console()
+    out = console()
     for name in [experiment] if experiment else params.run:
         states = [state(cell) for cell in grid.cells(params, name)]
-        console.print(_table(name, states))
+        out.print(_table(name, states))
         counts = Counter(s.name for s in states)
         line = f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
         left = remaining(states)
-        console.print(line if left is None else f"{line}; about {duration(left)} left at this pace")
+        out.print(line if left is None else f"{line}; about {duration(left)} left at this pace")
 
 
 def remaining(states: Sequence[State]) -> float | None:
