@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def _threads() -> None:
     """Two threads per test process at most: xdist runs several of them."""
     torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture(autouse=True)
+def _determinism() -> Iterator[None]:
+    """What a training run in a test's own process switches on ends with the test."""
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="session")
