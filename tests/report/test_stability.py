@@ -1,11 +1,23 @@
 """What definitions, protocols and lineages change."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from mtlbench.report.analysis import Analysis
 from mtlbench.report.costs import cost, pareto
-from mtlbench.report.stability import LINEAGES, agreement, by_definition, by_lineage, by_protocol, optimism, swaps
+from mtlbench.report.stability import (
+    LINEAGES,
+    agreement,
+    by_definition,
+    by_lineage,
+    by_protocol,
+    optimism,
+    rule_titles,
+    swaps,
+)
 from mtlbench.report.tradeoffs import replacement
 
 
@@ -53,6 +65,20 @@ def test_a_single_task_row_costs_its_networks_together(analysis: Analysis) -> No
     assert single.device_seconds == 6 * 840
     shares = replacement(analysis).set_index("row")
     assert shares.loc["segnet_mtan · equal", "parameters"] == pytest.approx(1.3 / 3)
+
+
+def test_a_run_on_a_busy_machine_does_not_move_the_time(analysis: Analysis) -> None:
+    row = analysis.grid.rows[1]
+    manifest = row.done[0].manifest | {"seconds_per_epoch": 1e6}
+    busy = replace(row, cells=(replace(row.done[0], manifest=manifest), *row.done, row.done[0]))
+    assert cost(busy).seconds_per_epoch == cost(row).seconds_per_epoch
+
+
+def test_the_mean_of_the_last_ten_is_named_after_the_epochs_that_there_are(analysis: Analysis) -> None:
+    assert rule_titles(analysis)["mean_last_10"] == "mean of last 10"
+    short = replace(analysis.grid.input, training={**analysis.grid.input.training, "epochs": 8})
+    fewer = SimpleNamespace(grid=SimpleNamespace(input=short))
+    assert rule_titles(fewer)["mean_last_10"] == "mean of all 8"  # type: ignore[arg-type]
 
 
 def test_pareto_front() -> None:

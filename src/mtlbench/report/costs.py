@@ -40,7 +40,10 @@ def cost(row: Row) -> Cost:
 
 
 def _over_networks(row: Row, key: str, largest: bool = False) -> float | None:
-    """Mean over seeds, then the sum (or maximum) over the networks; None unless every network is known."""
+    """Median over seeds (one run on a busy machine does not move it), then the sum (or maximum) over the networks.
+
+    None unless every network is known.
+    """
     by_network: dict[tuple[str, ...], list[float]] = {cell.cell.tasks: [] for cell in row.cells}
     for cell in row.done:
         value = cell.manifest.get(key)
@@ -48,8 +51,8 @@ def _over_networks(row: Row, key: str, largest: bool = False) -> float | None:
             by_network[cell.cell.tasks].append(float(value))
     if not by_network or not all(by_network.values()):
         return None
-    means = [float(np.mean(values)) for values in by_network.values()]
-    return max(means) if largest else sum(means)
+    medians = [float(np.median(values)) for values in by_network.values()]
+    return max(medians) if largest else sum(medians)
 
 
 def _total(row: Row) -> float | None:

@@ -14,6 +14,7 @@ from mtlbench.report.analysis import Analysis
 from mtlbench.report.evidence import BATCH, IMAGE, WHOLE, delta_draws
 from mtlbench.report.grid import DELTA_COLUMNS, mean
 from mtlbench.report.style import Picture, new_figure, save, styled
+from mtlbench.training.history import LAST
 
 RULES = {
     "reported": "as reported",
@@ -54,10 +55,16 @@ def by_definition(analysis: Analysis) -> pd.DataFrame:
     return pd.DataFrame({**scores, "mean rank": -analysis.mean_rank})
 
 
+def rule_titles(analysis: Analysis) -> dict[str, str]:
+    """RULES, with "mean of last 10" called what it is where there are fewer epochs."""
+    epochs = int(analysis.grid.input.training.get("epochs", LAST))
+    return RULES | ({"mean_last_10": f"mean of all {epochs}"} if epochs < LAST else {})
+
+
 def by_protocol(analysis: Analysis) -> pd.DataFrame:
     """Flat Delta_m of the rows by each rule for choosing the epoch, the baseline chosen by the same rule."""
     found = {}
-    for rule, title in RULES.items():
+    for rule, title in rule_titles(analysis).items():
         have = [row for row in analysis.grid.rows if row.seeds and rule in rules(row)]
         if analysis.grid.baseline in have and len(have) > 1:
             values = {row.slug: mean(analysis.grid.per_seed(row, rule)["delta_m_flat"]) for row in have}
@@ -71,6 +78,7 @@ def optimism(analysis: Analysis) -> pd.DataFrame:
     In percent of the value, averaged over all metrics and seeds of a row, positive = looks better. Unlike Delta_m this
     does not depend on how the baseline was chosen.
     """
+    titles = rule_titles(analysis)
     records = {}
     for row in analysis.grid.rows:
         if not row.seeds:
@@ -78,7 +86,7 @@ def optimism(analysis: Analysis) -> pd.DataFrame:
         have = rules(row)
         base = analysis.grid.per_seed(row)
         records[row.label] = {
-            RULES[rule]: _gain(analysis, analysis.grid.per_seed(row, rule), base)
+            titles[rule]: _gain(analysis, analysis.grid.per_seed(row, rule), base)
             for rule in RULES
             if rule in have and rule != "reported"
         }
