@@ -73,8 +73,8 @@ def compare(edit, model: str, weightings: list[str]) -> None:
                 if value.numel() == 0:
                     continue
                 # A bias before BatchNorm never leaves the rounding of 0: nothing to be relative to.
-                difference = (two[part][name].double() - value.double()).abs().max().item()
-                difference /= max(value.abs().max().item(), 1e-6)
+                mine, other = value.double(), two[part][name].double()
+                difference = (other - mine).abs().max().item() / max(mine.abs().max().item(), 1e-6)
                 if difference > tolerance:
                     problems.append(f"{path}: {name} differs by {difference:.1e} of its largest value")
         moved = [(value - one["start"][name]).abs().max() / value.abs().max() for name, value in one["model"].items()]

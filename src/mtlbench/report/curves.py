@@ -38,7 +38,11 @@ def band(axes: Any, table: pd.DataFrame, colour: str, scale: float = 1.0, train:
         return
     table = table.iloc[thinned(len(table))]
     epochs, values = table.index.to_numpy() + 1, table.mean(axis=1).to_numpy() * scale
-    look = {"linewidth": 1.0, "linestyle": (0, (3, 1.6)), "alpha": 0.85} if train else {"linewidth": 1.6}
+    look: dict[str, Any] = (
+        {"linewidth": 1.0, "linestyle": (0, (3, 1.6)), "alpha": 0.85} if train else {"linewidth": 1.6}
+    )
+    if colour == QUIET:  # the crowd behind the named curves
+        look |= {"linewidth": 0.7, "zorder": 1}
     axes.plot(epochs, values, color=colour, **{**look, **style})
     if table.shape[1] > 1:
         width = table.std(axis=1, ddof=1).to_numpy() * scale
@@ -176,7 +180,12 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
             _legend(figure, {w: palette[w] for w in weightings[:MOST_COLOURS]}, grid)
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             split = SPLITS[grid.unseen]
-            caption = f"The primary metric of each task for all models: {split} (solid) and train (dashed). {BAND}"
+            crowd = (
+                f" Grey: the other {len(weightings) - MOST_COLOURS} weightings." if QUIET in palette.values() else ""
+            )
+            caption = (
+                f"The primary metric of each task for all models: {split} (solid) and train (dashed).{crowd} {BAND}"
+            )
             pictures.append(save(figure, folder, f"curves_overview{suffix}", caption))
     return pictures
 
