@@ -17,8 +17,7 @@ from mtlbench.params import load
 from mtlbench.training import checkpoint
 from mtlbench.training.cell import run_cell, work_folder
 
-CELL = "tiny/segnet_split/dwa/seed0"
-OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")
+from .conftest import CELL, contents, forget
 
 # Runs a cell in a process that kills itself with SIGKILL at the n-th call of a function.
 KILLED = """
@@ -40,20 +39,6 @@ from mtlbench.params import load
 from mtlbench.training.cell import run_cell
 run_cell(grid.cell(load(), cell), load().runtime)
 """
-
-
-def contents(cell: grid.Cell) -> dict[str, bytes]:
-    """The bytes of a cell's outputs."""
-    folders = {name: cell.checkpoint_folder if name in store.WEIGHTS else cell.folder for name in OUTPUTS}
-    return {name: (folder / name).read_bytes() for name, folder in folders.items()}
-
-
-def forget(cell: grid.Cell) -> None:
-    """Remove a cell's results and its entry in the store."""
-    import shutil
-
-    for folder in (cell.folder, cell.checkpoint_folder, store.folder(), work_folder(cell.key)):
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

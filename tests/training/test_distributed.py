@@ -1,7 +1,6 @@
 """Two processes compute what one computes, and a run of two is as robust as a run of one."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtlbench import grid, pipeline, store
+from mtlbench import grid, pipeline
 from mtlbench.errors import DivergedError, ParamsError
 from mtlbench.files import read_json
 from mtlbench.params import load
@@ -22,8 +21,8 @@ from mtlbench.training.cell import run_cell, work_folder
 from mtlbench.training.distributed import Ranks, Sharded
 from mtlbench.training.processes import device_names
 
-CELL = "tiny/segnet_split/dwa/seed0"
-OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")
+from .conftest import CELL, contents, forget
+
 #: Fixed weights, learned ones, a method of the Gram matrix, one that also draws numbers, one that computes the losses
 #: again after the step.
 CHOSEN = ["equal", "uncertainty", "upgrad", "pcgrad", "famo"]
@@ -121,18 +120,6 @@ def cell(project, edit) -> grid.Cell:
     edit("batch_size: 2", "batch_size: 4")
     pipeline.prepare(load(), "rooms")
     return grid.cell(load(), CELL)
-
-
-def contents(cell: grid.Cell) -> dict[str, bytes]:
-    """The bytes of a cell's outputs."""
-    folders = {name: cell.checkpoint_folder if name in store.WEIGHTS else cell.folder for name in OUTPUTS}
-    return {name: (folder / name).read_bytes() for name, folder in folders.items()}
-
-
-def forget(cell: grid.Cell) -> None:
-    """Remove a cell's results and its entry in the store."""
-    for folder in (cell.folder, cell.checkpoint_folder, store.folder(), work_folder(cell.key)):
-        shutil.rmtree(folder)
 
 
 def trained_with_signal(*arguments: str) -> subprocess.CompletedProcess:

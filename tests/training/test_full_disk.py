@@ -14,7 +14,8 @@ from mtlbench import grid, pipeline, status
 from mtlbench.params import load
 from mtlbench.training.cell import run_cell, work_folder
 
-CELL = "tiny/segnet_split/dwa/seed0"
+from .conftest import CELL
+
 TRAIN = [str(Path(sys.executable).parent / "mtlbench"), "train", CELL]
 
 

@@ -13,6 +13,8 @@ from mtlbench import grid, lease, pipeline, status, store
 from mtlbench.params import load
 from mtlbench.training.cell import run_cell, work_folder
 
+from .conftest import contents
+
 PATHS = [f"tiny/segnet_split/{weighting}/seed0" for weighting in ("static", "equal", "dwa")]
 COMMAND = [str(Path(sys.executable).parent / "mtlbench"), "train"]
 
@@ -28,12 +30,6 @@ def cells(project, edit) -> list[grid.Cell]:
 def train(*arguments: str) -> subprocess.Popen:
     """Start `mtlbench train`, in a process group of its own."""
     return subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True)
-
-
-def contents(cell: grid.Cell) -> dict[str, bytes]:
-    """The bytes of a cell's outputs."""
-    folders = (cell.folder, cell.checkpoint_folder)
-    return {p.name: p.read_bytes() for folder in folders for p in folder.iterdir() if not p.name.startswith("manifest")}
 
 
 def alone(cell: grid.Cell, elsewhere: Path, monkeypatch) -> dict[str, bytes]:
