@@ -35,10 +35,9 @@ demo: env
 test: env
 	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup --durations 25
 
-# The heavy tests, and those on a real Slurm where one can be started.
+# The heavy tests: 13 minutes on two cores.
 test-slow: env
-	$(BIN)/python -m pytest -m "slow and not slurm" -n 2 --dist loadgroup
-	$(BIN)/python -m pytest -m slurm
+	$(BIN)/python -m pytest -m "slow and not slurm" -n 2 --dist loadgroup --durations 25
 
 # On a real Slurm that the tests start on this machine: as root, after `tests/slurm/install.sh accounting`. They mostly
 # wait, so more of them run at once than there are cores.

@@ -28,7 +28,7 @@ class Runtime(_Block):
 
     device: Annotated[str, Field(description="where to train: auto (a GPU when there is one), cpu, cuda or cuda:1")]
     threads: Annotated[int, Field(ge=1, description="CPU threads of one training process")]
-    prepare_jobs: Annotated[int, Field(ge=1, description="processes that prepare one dataset")]
+    workers: Annotated[int, Field(ge=1, description="processes that prepare a dataset or draw a report")]
     checkpoint_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints; 0 saves every epoch")]
     compile: Annotated[bool, Field(description="torch.compile the network (true or false)")]
     data: Annotated[

@@ -52,7 +52,7 @@ def prepare(params: Params, name: str, key: str | None = None) -> Path:
             f"{name}: the folder of its raw files, {raw}, does not exist. Run `mtlbench download {name}`, or set "
             f"datasets.{name}.source in params.yaml to the folder that holds {', '.join(data.spec['raw'])}."
         )
-    return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.prepare_jobs)
+    return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers)
 
 
 def inspect(params: Params, name: str) -> None:
@@ -89,7 +89,7 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     grid.check_key(f"report of {name}", keys.key(spec), key)
     folder = grid.report_folder(name)
     _forget(folder)
-    build_report(report_input(params, name, partial), folder)
+    build_report(report_input(params, name, partial), folder, params.runtime.workers)
     if not partial:
         outputs = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
         keys.write_manifest(folder, spec, outputs)

@@ -95,8 +95,8 @@ def test_the_same_files_give_the_same_bytes(make: Callable[..., ReportInput], tm
     outs = [tmp_path / "a" / "b", tmp_path / "c"]
     (outs[1] / "figures").mkdir(parents=True)
     (outs[1] / "figures" / "of_an_earlier_report.png").touch()
-    for out in outs:
-        build_report(report, out)
+    for workers, out in enumerate(outs, 1):
+        build_report(report, out, workers)
     first, second = ({p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()} for out in outs)
     assert sorted(first) == sorted(second)
     assert [name for name in first if first[name] != second[name]] == []

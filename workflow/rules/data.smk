@@ -32,7 +32,7 @@ rule prepare:
         update("data/prepared/{dataset}/manifest.{key}.json"),
     log:
         "work/logs/prepare/{dataset}.{key}.log",
-    threads: PARAMS.runtime.prepare_jobs
+    threads: PARAMS.runtime.workers
     resources:
         mem_mb=4000,
         runtime=240,

@@ -57,6 +57,7 @@ for experiment in PARAMS.experiments:
             ),
         log:
             f"work/logs/report/{experiment}.log",
+        threads: PARAMS.runtime.workers
         resources:
             mem_mb=8000,
             runtime=60,

@@ -52,9 +52,9 @@ def curves(grid: Grid) -> pd.DataFrame:
         for task_name, task in grid.tasks.items():
             for quantity in ("loss", *(metric.name for metric in task.metrics if metric.primary)):
                 for split in ("train", "val", "test"):
-                    table = curve(row, task_name, quantity, split)
+                    table = curve(row, task_name, quantity, split).to_numpy(float)
                     for epoch in thinned(len(table)):
-                        values = table.iloc[epoch].dropna().to_numpy()
+                        values = table[epoch][~np.isnan(table[epoch])]
                         if len(values):
                             records.append((row.label, row.model, row.weighting or SINGLE, epoch + 1, split, task_name,
                                             quantity, mean(values), spread(values), len(values)))  # fmt: skip

@@ -28,10 +28,10 @@ th, td {padding: 4px 10px; text-align: left; border-bottom: 1px solid #ccc}
 __all__ = ["CellInput", "ReportInput", "build_report", "write_summary"]
 
 
-def build_report(report: ReportInput, out: Path) -> None:
+def build_report(report: ReportInput, out: Path, workers: int = 1) -> None:
     """Write the report into ``out``: index.html, tables, summary.csv, figures and their captions (captions.json).
 
-    The same files give the same bytes.
+    The same files give the same bytes, however many processes (``workers``) draw the figures.
 
     Everything that an earlier report left in ``out/figures`` is removed first.
     """
@@ -44,7 +44,7 @@ def build_report(report: ReportInput, out: Path) -> None:
     _write_tidy(grid, out)
     caption = _table_caption(report)
     _write_tables(analysis, table, caption, out)
-    sections = draw_all(analysis, out)
+    sections = draw_all(analysis, out, workers)
     write_json(out / "captions.json", {"table": caption, **{one.name: one.caption for one in sections.pictures}})
     write_text(out / "index.html", render(Page(analysis, table, sections)))
 

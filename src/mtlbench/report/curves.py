@@ -18,6 +18,7 @@ from mtlbench.report.style import (
     Picture,
     chunks,
     colours,
+    keep_first,
     new_figure,
     save,
     styled,
@@ -41,10 +42,11 @@ def band(axes: Any, table: pd.DataFrame, colour: str, scale: float = 1.0, train:
     look: dict[str, Any] = (
         {"linewidth": 1.0, "linestyle": (0, (3, 1.6)), "alpha": 0.85} if train else {"linewidth": 1.6}
     )
-    if colour == QUIET:  # the crowd behind the named curves
+    crowd = colour == QUIET  # behind the named curves
+    if crowd:
         look |= {"linewidth": 0.7, "zorder": 1}
     axes.plot(epochs, values, color=colour, **{**look, **style})
-    if table.shape[1] > 1:
+    if table.shape[1] > 1 and not crowd:
         width = table.std(axis=1, ddof=1).to_numpy() * scale
         shade = {"color": colour, "alpha": 0.05 if train else 0.11, "linewidth": 0}
         axes.fill_between(epochs, values - width, values + width, **shade)
@@ -82,8 +84,11 @@ def _legend(figure: Any, palette: dict[str, str], grid: Grid) -> None:
         handles.append(Line2D([], [], color=BASELINE, label=SINGLE))
     handles.append(Line2D([], [], color="#555", label=SPLITS[grid.unseen]))
     handles.append(Line2D([], [], color="#555", linestyle=(0, (3, 1.6)), linewidth=1.0, label="train"))
+    # In widths of the letter m: a handle with its gaps, and the longest name.
+    column = 4.4 + 0.6 * max(len(handle.get_label()) for handle in handles)
+    fitting = int(72 * figure.get_figwidth() / 8.5 / column)
     figure.legend(
-        handles=handles, loc="outside upper left", ncols=min(len(handles), 9), handlelength=2.2, columnspacing=1.4
+        handles=handles, loc="outside upper left", ncols=min(len(handles), fitting), handlelength=2.2, columnspacing=1.4
     )
 
 
@@ -95,7 +100,8 @@ def _panel(
     lines = [(grid.baseline, BASELINE)] if grid.baseline is not None else []
     lines += [(row, palette[row.weighting]) for row in rows]
     for row, colour in lines:
-        band(axes, curve(row, task, quantity, "train"), colour, scale, train=True)
+        if colour != QUIET:
+            band(axes, curve(row, task, quantity, "train"), colour, scale, train=True)
         band(axes, curve(row, task, quantity, grid.unseen), colour, scale)
     sensible_range(axes)
     tidy(axes)
@@ -146,12 +152,11 @@ def all_metrics(grid: Grid, model: str, folder: Path) -> Picture:
         columns = min(3, len(panels))
         lines = -(-len(panels) // columns)
         figure = new_figure(WIDTH, 2.1 * lines + 0.5)
-        axes = figure.subplots(lines, columns, squeeze=False, sharex=True).flat
-        for panel, (task, metric) in zip(axes, panels, strict=False):
+        axes = figure.subplots(lines, columns, squeeze=False, sharex=True)
+        for panel, (task, metric) in zip(axes.flat, panels, strict=False):
             _panel(panel, grid, rows, palette, task, metric)
             panel.set_title(task_title(task))
-        for panel in list(axes)[len(panels) :]:
-            panel.axis("off")
+        keep_first(axes, len(panels))
         figure.supxlabel("epoch", fontsize=8.5)
         _legend(figure, palette, grid)
         return save(figure, folder, f"metrics_{model}", f"{model}: all metrics over the epochs. {BAND}")
@@ -181,7 +186,9 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             split = SPLITS[grid.unseen]
             crowd = (
-                f" Grey: the other {len(weightings) - MOST_COLOURS} weightings." if QUIET in palette.values() else ""
+                f" Grey: the other {len(weightings) - MOST_COLOURS} weightings, {split} alone."
+                if QUIET in palette.values()
+                else ""
             )
             caption = (
                 f"The primary metric of each task for all models: {split} (solid) and train (dashed).{crowd} {BAND}"

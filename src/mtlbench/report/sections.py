@@ -1,14 +1,18 @@
 """Which figures a report has, in their order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mtlbench.errors import MtlbenchError
 from mtlbench.report import classes, curves, mosaic, panels, rankings, stability, tradeoffs, trajectories
 from mtlbench.report.analysis import Analysis
 from mtlbench.report.diagrams import draw_svg
+from mtlbench.report.grid import Grid, Row
 from mtlbench.report.style import Picture
+from mtlbench.report.workers import run_all
 
 
 @dataclass(frozen=True)
@@ -34,56 +38,61 @@ class Sections:
         return [picture for group in groups for picture in group]
 
 
-def draw_all(analysis: Analysis, out: Path) -> Sections:
-    """Draw every figure that the cells allow into ``out/figures``."""
+def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
+    """Draw every figure that the cells allow into ``out/figures``, ``workers`` at the same time."""
     grid = analysis.grid
     models = curves.multi_task_models(grid)
-    return Sections(
-        statistics=_known(
-            rankings.forest(analysis, out),
-            rankings.critical_differences(analysis, out),
-            rankings.pairwise(analysis, out),
-        ),
-        overview=curves.overview(grid, out) if models else [],
-        curves={
-            model: [*curves.model_curves(grid, model, out), curves.all_metrics(grid, model, out)] for model in models
-        },
-        trajectories={model: drawn for model in models if (drawn := trajectories.trajectories(grid, model, out))},
-        compared=panels.compared_models(analysis, out),
-        panels=_panels(analysis, out),
-        classes=_known(classes.class_bars(analysis, out), classes.confusions(analysis, out)),
-        cost=_known(tradeoffs.cost_quality(analysis, out), tradeoffs.replacement_figure(analysis, out)),
-        stability=_known(stability.agreement_figure(analysis, out)),
-        diagrams=_diagrams(analysis),
-    )
+    single: list[tuple[str, Callable[..., Any], Any]] = [
+        ("statistics", rankings.forest, analysis),
+        ("statistics", rankings.critical_differences, analysis),
+        ("statistics", rankings.pairwise, analysis),
+        *([("overview", curves.overview, grid)] if models else []),
+        ("compared", panels.compared_models, analysis),
+        ("classes", classes.class_bars, analysis),
+        ("classes", classes.confusions, analysis),
+        ("cost", tradeoffs.cost_quality, analysis),
+        ("cost", tradeoffs.replacement_figure, analysis),
+        ("stability", stability.agreement_figure, analysis),
+    ]
+    by_model: list[tuple[str, str, Callable[[], Any]]] = []
+    for model in models:
+        by_model.append(("curves", model, partial(curves.model_curves, grid, model, out)))
+        by_model.append(("curves", model, partial(curves.all_metrics, grid, model, out)))
+        by_model.append(("trajectories", model, partial(trajectories.trajectories, grid, model, out)))
+    for row in analysis.leaders:
+        by_model.append(("panels", row.model, partial(panels.model_panel, grid, row, out)))
+        by_model.append(("panels", row.model, partial(panels.attention, row, grid, out)))
+    first_rows: dict[str, Row] = {}
+    for row in grid.rows:
+        if row.cells[0].cell.model_kind:
+            first_rows.setdefault(row.model, row)
+    by_model += [("diagrams", model, partial(_diagram, grid, row)) for model, row in first_rows.items()]
+
+    jobs = [partial(draw, about, out) for _, draw, about in single] + [draw for _, _, draw in by_model]
+    drawn = [one if isinstance(one, list) else [one] for one in run_all(jobs, workers)]
+    found: dict[str, Any] = {}
+    for (section, _, _), pictures in zip(single, drawn, strict=False):
+        found.setdefault(section, []).extend(_known(pictures))
+    for (section, model, _), pictures in zip(by_model, drawn[len(single) :], strict=True):
+        if _known(pictures):
+            found.setdefault(section, {}).setdefault(model, []).extend(_known(pictures))
+    if "panels" in found:
+        found["panels"] = {"": [mosaic.legend(grid, out)], **found["panels"]}
+    if "diagrams" in found:
+        found["diagrams"] = {model: drawing for model, (drawing,) in found["diagrams"].items()}
+    return Sections(**found)
 
 
-def _known(*pictures: Picture | None) -> list[Picture]:
+def _known(pictures: list[Any]) -> list[Any]:
     return [picture for picture in pictures if picture is not None]
 
 
-def _panels(analysis: Analysis, out: Path) -> dict[str, list[Picture]]:
-    """One panel (and attention masks where they were kept) for the best row of each model, after the legend."""
-    found = {}
-    for row in analysis.leaders:
-        drawn = _known(panels.model_panel(analysis.grid, row, out), panels.attention(row, analysis.grid, out))
-        if drawn:
-            found[row.model] = drawn
-    if found:
-        found = {"": [mosaic.legend(analysis.grid, out)], **found}
-    return found
-
-
-def _diagrams(analysis: Analysis) -> dict[str, str]:
-    """{model label: SVG} of the architectures."""
-    channels = {name: task.channels for name, task in analysis.grid.tasks.items()}
-    found = {}
-    for row in analysis.grid.rows:
-        cell = row.cells[0].cell
-        if row.model not in found and cell.model_kind:
-            tasks = {name: channels[name] for name in cell.tasks} if row.single_task else channels
-            try:
-                found[row.model] = draw_svg(cell.model_kind, tasks, **cell.model_options)
-            except MtlbenchError:  # a model of an earlier version, say: its numbers are still good
-                continue
-    return found
+def _diagram(grid: Grid, row: Row) -> str | None:
+    """The SVG of a row's architecture; None where its model cannot be built."""
+    cell = row.cells[0].cell
+    channels = {name: task.channels for name, task in grid.tasks.items()}
+    tasks = {name: channels[name] for name in cell.tasks} if row.single_task else channels
+    try:
+        return draw_svg(cell.model_kind, tasks, **cell.model_options)
+    except MtlbenchError:  # a model of an earlier version, say: its numbers are still good
+        return None

@@ -107,6 +107,14 @@ def tidy(axes: Any, axis: str = "y") -> None:
         axes.grid(axis=axis)
 
 
+def keep_first(axes: Any, count: int) -> None:
+    """Of a grid of panels (lines, columns) empty all after the first ``count``; the lowest left show their ticks."""
+    for panel in axes.flat[count:]:
+        panel.axis("off")
+    for panel in axes.flat[max(0, count - axes.shape[1]) : count]:
+        panel.tick_params(axis="x", labelbottom=True)
+
+
 def colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name, in order; they repeat after seven, so figures of more lines use small multiples."""
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}

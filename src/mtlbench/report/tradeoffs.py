@@ -10,7 +10,7 @@ from mtlbench.report.analysis import Analysis
 from mtlbench.report.comparisons import main_column
 from mtlbench.report.costs import Cost, cost, pareto
 from mtlbench.report.grid import Row, mean
-from mtlbench.report.style import BASELINE, COLOURS, QUIET, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.report.style import BASELINE, COLOURS, QUIET, WIDTH, Picture, keep_first, new_figure, save, styled, tidy
 
 _AXES = (
     ("parameters", "parameters [millions]", 1e-6),
@@ -42,8 +42,7 @@ def cost_quality(analysis: Analysis, folder: Path) -> Picture | None:
             points = [(getattr(costs[row.slug], name) * scale, quality[row.slug]) for row in known]
             _pareto_panel(axes, known, points, palette, sign)
             axes.set_xlabel(label)
-        for axes in list(panels.flat)[len(shown) :]:
-            axes.axis("off")
+        keep_first(panels, len(shown))
         for axes in panels[:, 0]:
             axes.set_ylabel(column.metric.display + (f" [{column.metric.unit}]" if column.metric.unit else ""))
         handles = [_marker(BASELINE, "s", "single-task (all networks)")]

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.curves import BAND, band, multi_task_rows
 from mtlbench.report.grid import Grid, Row
-from mtlbench.report.style import COLOURS, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.report.style import COLOURS, WIDTH, Picture, keep_first, new_figure, save, styled, tidy
 
 
 def recorded(row: Row, prefix: str) -> dict[str, pd.DataFrame]:
@@ -65,8 +65,7 @@ def _trajectory_figure(
             panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             panel.set_title(weighting)
             tidy(panel)
-        for panel in list(axes.flat)[len(tables) :]:
-            panel.axis("off")
+        keep_first(axes, len(tables))
         for panel in axes[:, 0]:
             panel.set_ylabel(label)
         figure.supxlabel("epoch", fontsize=8.5)
