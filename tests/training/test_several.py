@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench import grid, lease, pipeline, status, store
+from mtlbench.files import read_json
 from mtlbench.params import load
 from mtlbench.training.cell import run_cell, work_folder
 
@@ -109,6 +110,25 @@ def test_a_signal_saves_the_running_cell_and_starts_no_other(
     assert f"{first.path}: continuing in epoch" in printed
     assert contents(first) == alone(first, tmp_path_factory.mktemp("alone"), monkeypatch)
     assert second.manifest.exists()
+
+
+@pytest.mark.slow
+def test_cells_of_two_processes_each_share_a_job(cells, edit, tmp_path_factory, monkeypatch) -> None:
+    edit("epochs: 3", "epochs: 12")
+    edit("drop_last: false", "drop_last: false\n      processes: 2")
+    both = [grid.cell(load(), path) for path in PATHS[1:]]
+    running = train(*PATHS[1:])
+    worker(both[0])
+    os.killpg(running.pid, signal.SIGTERM)
+    _, printed = running.communicate(timeout=60)
+    assert running.returncode == 143, printed
+    assert f"{both[0].path}: stopped by SIGTERM in epoch" in printed
+    assert status.state(both[1]).name == "pending"
+    _, printed = train(*PATHS[1:]).communicate(timeout=240)
+    assert f"{both[0].path}: continuing in epoch" in printed
+    for cell in both:
+        assert read_json(cell.manifest)["processes"] == 2
+        assert contents(cell) == alone(cell, tmp_path_factory.mktemp("alone"), monkeypatch)
 
 
 @pytest.mark.parametrize("count", [1, 2])
