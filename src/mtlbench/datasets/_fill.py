@@ -15,8 +15,8 @@ import numpy as np
 from mtlbench.datasets._base import Dataset, Progress, Split
 from mtlbench.datasets._layout import ARRAYS, array_names, check_image, shape_of
 from mtlbench.datasets._statistics import Sums, sums_of
-from mtlbench.datasets._workers import run_all
 from mtlbench.errors import DataError
+from mtlbench.workers import run_all
 
 #: Images per chunk. It fixes the order in which statistics are added, so it is not a choice at run time.
 CHUNK = 8

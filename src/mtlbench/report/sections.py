@@ -12,7 +12,7 @@ from mtlbench.report.analysis import Analysis
 from mtlbench.report.diagrams import draw_svg
 from mtlbench.report.grid import Grid, Row
 from mtlbench.report.style import Picture
-from mtlbench.report.workers import run_all
+from mtlbench.workers import run_forked
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
     by_model += [("diagrams", model, partial(_diagram, grid, row)) for model, row in first_rows.items()]
 
     jobs = [partial(draw, about, out) for _, draw, about in single] + [draw for _, _, draw in by_model]
-    drawn = [one if isinstance(one, list) else [one] for one in run_all(jobs, workers)]
+    drawn = [one if isinstance(one, list) else [one] for one in run_forked(jobs, workers)]
     found: dict[str, Any] = {}
     for (section, _, _), pictures in zip(single, drawn, strict=False):
         found.setdefault(section, []).extend(_known(pictures))

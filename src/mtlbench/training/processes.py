@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import platform
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from mtlbench.params import Runtime
 from mtlbench.training import device as devices
 from mtlbench.training.distributed import Ranks
 from mtlbench.training.signals import SIGNALS, StopSignal
+from mtlbench.workers import end_with_parent
 
 #: An exchange that takes longer means that a process hangs: an error on the others.
 TIMEOUT = timedelta(minutes=10)
@@ -142,7 +142,7 @@ def _work(
     arguments: Sequence[Any],
 ) -> None:
     """The life of one process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     for number in SIGNALS:  # the parent passes them on
         signal.signal(number, signal.SIG_IGN)
     if rank == 0:
@@ -173,13 +173,6 @@ def _connect(rank: int, names: Sequence[str], port: int) -> None:
         backend = "cpu:gloo,cuda:nccl"
     store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=TIMEOUT)
     dist.init_process_group(backend, store=store, rank=rank, world_size=len(names), timeout=TIMEOUT)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 class _Asked:
