@@ -45,7 +45,7 @@ test-slurm: env
 	MTLBENCH_NEEDS_SLURM=1 $(BIN)/python -m pytest -m slurm -n 4
 
 check: env
-	ruff check . && ruff format --check .
+	ruff check . && ruff format --check . && mypy
 
 bench: env
 	mtlbench bench step

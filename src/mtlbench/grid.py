@@ -122,6 +122,7 @@ def cells(params: Params, name: str) -> list[Cell]:
         "protocol": grid.protocol.model_dump(),
     }
     found = []
+    runs: list[tuple[str, tuple[str, ...], dict[str, Any]]]
     for label, block in grid.models.items():
         model = _resolve("models", label, block, f"experiments.{name}.models.{label}")
         _check_size(model["kind"], made.size, f"experiments.{name}.models.{label}")

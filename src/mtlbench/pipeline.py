@@ -166,7 +166,7 @@ def constant_baseline(data: PreparedDataset, tasks: list[str]) -> dict[str, dict
 
 
 def _cell_input(cell: Cell) -> dict[str, Any]:
-    reason = "not trained yet"
+    reason: str | None = "not trained yet"
     if cell.manifest.exists():
         manifest = store.read_manifest(cell.manifest)
         reason = manifest.get("reason") if manifest["status"] != "complete" else None

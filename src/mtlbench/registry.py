@@ -34,7 +34,7 @@ class Entry:
     constants: dict[str, Any]
     options: type[pydantic.BaseModel]
 
-    def load(self) -> type:
+    def load(self) -> Any:
         """Import the module and return the class."""
         return getattr(importlib.import_module(f"mtlbench.{self.kind}.{self.name}"), self.class_name)
 
@@ -114,17 +114,17 @@ def _read(kind: str, path: Path) -> Entry:
     node = classes[0]
     constants = {}
     for statement in node.body:
-        target = statement.target if isinstance(statement, ast.AnnAssign) else None
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            target = statement.targets[0]
+        if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            continue
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         if isinstance(target, ast.Name) and isinstance(statement.value, (ast.Constant, ast.Tuple, ast.UnaryOp)):
             with contextlib.suppress(ValueError):  # a tuple of calls (a task's metrics) is not a literal
                 constants[target.id] = ast.literal_eval(statement.value)
     summary = (ast.get_docstring(node) or ast.get_docstring(tree) or "").split("\n")[0]
-    return Entry(kind, path.stem, node.name, summary, constants, _options(node, f"{path.stem}_options"))
+    return Entry(kind, path.stem, node.name, summary, constants, _constructor_options(node, f"{path.stem}_options"))
 
 
-def _options(node: ast.ClassDef, name: str) -> type[pydantic.BaseModel]:
+def _constructor_options(node: ast.ClassDef, name: str) -> type[pydantic.BaseModel]:
     init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
     fields: dict[str, Any] = {}
     if init is not None:

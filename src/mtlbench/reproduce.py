@@ -52,8 +52,8 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
         elif not changed:
             problems += _other_bytes(recorded, again)
         elif recorded["status"] == "complete":
-            reported = [read_json(path)["reported"] for path in (metrics, cell.folder / "metrics.json")]
-            problems += differences(*reported, tolerance)
+            before, now = (read_json(path)["reported"] for path in (metrics, cell.folder / "metrics.json"))
+            problems += differences(before, now, tolerance)
     if problems:
         raise VerificationError("\n".join(f"{cell.path}: {problem}" for problem in problems))
     if changed:

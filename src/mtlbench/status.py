@@ -45,8 +45,9 @@ def state(cell: Cell) -> State:
     by = holder(Path("work/leases") / f"{cell.key}.json")
     progress = _read(work / "progress.json")
     if by is not None and not by.lost:
-        mine = progress is not None and (progress["host"], progress["pid"]) == (by.host, by.pid)
-        return _running(cell, progress) if mine else State(cell, "running", f"starting on {by.host}")
+        if progress is not None and (progress["host"], progress["pid"]) == (by.host, by.pid):
+            return _running(cell, progress)
+        return State(cell, "running", f"starting on {by.host}")
     failure = _read(work / "failure.json")
     if failure is not None:
         return State(cell, "failed", failure["reason"])

@@ -53,13 +53,14 @@ class ResNetMTAN(Model):
         return {task: head(self._attend(self.attention[task], layers), size) for task, head in self.heads.items()}
 
     def _attend(self, masks: nn.ModuleList, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
-        attended = None
+        attended: Tensor | None = None
         for stage, (mask, (before, last)) in enumerate(zip(masks, layers, strict=True)):
             attended = mask(before if attended is None else torch.cat([before, attended], 1)) * last
             if stage < len(self.down):
                 attended = self.down[stage](attended)
             if stage == 0:  # the other layers keep their resolution
                 attended, _ = self.pool(attended)
+        assert attended is not None
         return attended
 
 

@@ -51,12 +51,12 @@ class SegNetCrossStitch(Model):
         for stage in range(len(self.decoder_units)):
             if stage:
                 features = self.encoder_units[stage - 1](features)
-            towers = zip(self.encoders.values(), features, strict=True)
-            pooled = [self.pool(blocks[stage](x)) for blocks, x in towers]
+            encoders = zip(self.encoders.values(), features, strict=True)
+            pooled = [self.pool(blocks[stage](x)) for blocks, x in encoders]
             features = [values for values, _ in pooled]
             positions.append([position for _, position in pooled])
         for stage in reversed(range(len(self.decoder_units))):
             features = self.decoder_units[stage](features)
-            towers = zip(self.decoders.values(), features, positions[stage], strict=True)
-            features = [blocks[stage](self.unpool(x, position)) for blocks, x, position in towers]
+            decoders = zip(self.decoders.values(), features, positions[stage], strict=True)
+            features = [blocks[stage](self.unpool(x, position)) for blocks, x, position in decoders]
         return {task: head(x) for (task, head), x in zip(self.heads.items(), features, strict=True)}

@@ -85,7 +85,7 @@ def _legend(figure: Any, palette: dict[str, str], grid: Grid) -> None:
     handles.append(Line2D([], [], color="#555", label=SPLITS[grid.unseen]))
     handles.append(Line2D([], [], color="#555", linestyle=(0, (3, 1.6)), linewidth=1.0, label="train"))
     # In widths of the letter m: a handle with its gaps, and the longest name.
-    column = 4.4 + 0.6 * max(len(handle.get_label()) for handle in handles)
+    column = 4.4 + 0.6 * max(len(str(handle.get_label())) for handle in handles)
     fitting = int(72 * figure.get_figwidth() / 8.5 / column)
     figure.legend(
         handles=handles, loc="outside upper left", ncols=min(len(handles), fitting), handlelength=2.2, columnspacing=1.4

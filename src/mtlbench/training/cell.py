@@ -351,7 +351,7 @@ def _samples(trainer: Trainer) -> dict[str, np.ndarray]:
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with atomic_writer(path) as file:
-        np.savez_compressed(file, **{name: _compact(values) for name, values in arrays.items()})
+        np.savez_compressed(file, **{name: _compact(values) for name, values in arrays.items()})  # type: ignore[arg-type]
 
 
 def _compact(values: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ class Ranks:
     @torch.no_grad()
     def check_equal(self, parameters: Sequence[Tensor]) -> None:
         """Raise MtlbenchError unless the parameters are the same on all processes (compared by their norms)."""
-        norms = torch.stack(torch._foreach_norm(parameters)).nan_to_num()
+        norms = torch.stack(torch._foreach_norm(list(parameters))).nan_to_num()
         ends = torch.stack([norms, -norms])
         dist.all_reduce(ends, op=dist.ReduceOp.MAX)
         if not torch.equal(ends[0], -ends[1]):
@@ -150,10 +150,10 @@ def _replace(model: nn.Module, ranks: Ranks) -> None:
     for module in model.modules():
         if type(module) is nn.BatchNorm2d and module.affine and module.momentum is not None:
             module.__class__ = GlobalBatchNorm2d
-            module.ranks = ranks
+            module.ranks = ranks  # type: ignore[assignment]
         elif type(module) is nn.Dropout:
             module.__class__ = GlobalDropout
-            module.ranks = ranks
+            module.ranks = ranks  # type: ignore[assignment]
         elif isinstance(module, (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)):
             raise ParamsError(
                 "training.processes: of the layers that depend on the batch, more than one process supports "
@@ -174,6 +174,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             mean, variance = self._moments(x)
             if self.track_running_stats:
                 assert self.momentum is not None
+                assert self.running_mean is not None
+                assert self.running_var is not None
+                assert self.num_batches_tracked is not None
                 count = self.ranks.images * x.shape[2] * x.shape[3]
                 self.num_batches_tracked.add_(1)
                 self.running_mean.lerp_(mean, self.momentum)

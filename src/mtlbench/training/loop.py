@@ -72,7 +72,7 @@ class Trainer:
     ranks: Ranks | None = None
 
     def __post_init__(self) -> None:
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weighting.to(self.device)
         self.shared = shared_parameters(self.model)
         self.optimizer = make_optimizer(self.training.optimizer, self.model, self.weighting)

@@ -51,11 +51,12 @@ class SegNetAttention(nn.Module):
         return {task: head(self._attend(self.attention[task], encoded, decoded)) for task, head in self.heads.items()}
 
     def _attend(self, masks: TaskAttention, encoded: list[StageFeatures], decoded: list[StageFeatures]) -> Tensor:
-        attended = None
+        attended: Tensor | None = None
         for features, mask, unit in zip(encoded, masks.encoder, self.down, strict=True):
             seen = features.first if attended is None else torch.cat([features.first, attended], 1)
             attended, _ = self.pool(unit(mask(seen) * features.last))
         for features, mask, unit in zip(reversed(decoded), reversed(masks.decoder), reversed(self.up), strict=True):
             seen = torch.cat([features.input, unit(self.twice(attended))], 1)
             attended = mask(seen) * features.last
+        assert attended is not None
         return attended
