@@ -9,6 +9,28 @@ import pytest
 import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+#: {start of a test's name: tests that share it run in one process}, because what they all use takes a minute to build.
+#: (The marker xdist_group does nothing with pytest 9.2 and xdist 3.8.)
+TOGETHER = {
+    "tests/workflow/test_dag": "dag",
+    "tests/workflow/test_dvc": "dvc",
+    "tests/workflow/test_bundles": "bundles",
+    "tests/report/": "report",
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """A scheduler that keeps the tests of TOGETHER together, for `--dist loadgroup`."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((group for start, group in TOGETHER.items() if nodeid.startswith(start)), nodeid)
+
+    return Together(config, log)
 
 
 def pytest_runtest_setup() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from .conftest import Checkout, make_checkout, tiny_params
 
-pytestmark = pytest.mark.xdist_group("bundles")
 GOOD = {f"tiny/segnet_split/{weighting}/seed0" for weighting in ("equal", "dwa")}
 BAD = "tiny/segnet_split/static/seed0"
 

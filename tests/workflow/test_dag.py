@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-# One process builds the checkout that all tests of this file use.
-pytestmark = pytest.mark.xdist_group("dag")
-
 ALL = {
     "tiny/segnet_single/only_segmentation/seed0",
     "tiny/segnet_single/only_depth/seed0",

@@ -2,11 +2,6 @@
 
 import json
 
-import pytest
-
-# One process builds the checkout that all tests of this group use.
-pytestmark = pytest.mark.xdist_group("dvc")
-
 
 def test_dvc_is_clean_after_recording(recorded) -> None:
     assert "up to date" in recorded.run("dvc", "status").stdout

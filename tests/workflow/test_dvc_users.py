@@ -13,8 +13,6 @@ import pytest
 
 from .conftest import Checkout, make_checkout, tiny_params
 
-# One process builds the checkout that all tests of this group use.
-pytestmark = pytest.mark.xdist_group("dvc")
 SECRET = "hunter2-secret"
 CHANGED = "experiments.tiny.weightings.dwa.temperature"
 
