@@ -54,7 +54,7 @@ def _threads() -> None:
 def _determinism() -> Iterator[None]:
     """The same random numbers whichever tests ran before; what a training run switches on ends with its test.
 
-    A deep network of a few channels has, for one draw of its weights in a thousand, maps that are constant but for
+    A deep network of a few channels has, for some draws of its weights, maps that are constant but for
     their rounding: their maxima are then where the rounding puts them, and no two formulas agree.
     """
     torch.manual_seed(0)
