@@ -35,7 +35,7 @@ demo: env
 test: env
 	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup --durations 25
 
-# The heavy tests: 13 minutes on two cores.
+# The heavy tests: ten minutes on two cores.
 test-slow: env
 	$(BIN)/python -m pytest -m "slow and not slurm" -n 2 --dist loadgroup --durations 25
 
