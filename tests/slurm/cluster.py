@@ -13,6 +13,7 @@ the packages of install.sh. ``Cluster`` is what the tests use.
 import argparse
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -135,6 +136,13 @@ class Cluster:
         """The state of a node: idle, mixed, allocated, down*, ..."""
         return self.run("sinfo", "--noheader", "--nodes", node, "--format=%T").split()[0]
 
+    def account(self, node: str) -> str:
+        """What Slurm says of a node, and the ends of the logs, for the message of a failure."""
+        logs = (f"run/{node}.log", f"run/{node}.slurmd.log", f"{node}/slurmd.log", "state/slurmctld.log")
+        ends = {name: path.read_text()[-3000:] for name in logs if (path := self.folder / name).exists()}
+        said = self.run("scontrol", "show", "node", node, check=False)
+        return said + "".join(f"\n=== {name}\n{end}" for name, end in ends.items())
+
     def start_node(self, node: str) -> None:
         """Switch a node on and wait until it takes jobs."""
         (self.folder / node).mkdir(exist_ok=True)
@@ -145,7 +153,15 @@ class Cluster:
         )  # fmt: skip
         wait_for(lambda: self._inside(node, "mountpoint", "-q", "/etc/slurm") == 0, 10, f"the namespaces of {node}")
         self.start_slurmd(node)
-        wait_for(lambda: self.node_state(node) in ("idle", "mixed", "allocated"), 30, f"{node} takes jobs")
+
+        def takes_jobs() -> bool:
+            if self._ended(f"{node}.slurmd"):  # what systemd would do on a real node
+                time.sleep(1)
+                self._kill(f"{node}.slurmd")
+                self.start_slurmd(node)
+            return self.node_state(node) in ("idle", "mixed", "allocated")
+
+        wait_for(takes_jobs, 90, lambda: f"{node} takes jobs\n{self.account(node)}")
 
     def start_slurmd(self, node: str) -> None:
         """Start the daemon of a node that is on."""
@@ -194,6 +210,11 @@ class Cluster:
         (self.folder / f"run/{name}.pid").write_text(str(process.pid))
         _STARTED[process.pid] = process
 
+    def _ended(self, name: str) -> bool:
+        """Whether a daemon that this process started has ended by itself."""
+        process = _STARTED.get(int((self.folder / f"run/{name}.pid").read_text()))
+        return process is not None and process.poll() is not None
+
     def _kill(self, name: str) -> None:
         path = self.folder / f"run/{name}.pid"
         pid = int(path.read_text())
@@ -236,12 +257,12 @@ def start(folder: Path, accounting: bool = False, owner: int | None = None) -> C
     return cluster
 
 
-def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Poll until the condition holds; raises ClusterError after ``seconds``."""
+def wait_for(condition: Callable[[], object], seconds: float, what: str | Callable[[], str]) -> None:
+    """Poll until the condition holds; raises ClusterError after ``seconds``, which says ``what`` was waited for."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise ClusterError(f"waited {seconds:.0f} s in vain: {what}")
+            raise ClusterError(f"waited {seconds:.0f} s in vain: {what if isinstance(what, str) else what()}")
         time.sleep(0.1)
 
 
@@ -301,14 +322,22 @@ def _add_cluster(cluster: Cluster) -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Ports below those that the kernel gives to connections.
+
+    Otherwise a connection, or what is left of one for a minute, may hold the port of a node that is off for a while,
+    whose daemon then cannot start again.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found: list[int] = []
+    ports = list(range(min(10000, first // 2), first))
+    random.SystemRandom().shuffle(ports)
+    for port in ports:
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("0.0.0.0", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ClusterError(f"no {count} free ports below {first}")
 
 
 def _children(pid: int) -> list[int]:
