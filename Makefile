@@ -42,7 +42,7 @@ test-slow: env
 # On a real Slurm that the tests start on this machine: as root, after `tests/slurm/install.sh accounting`. They mostly
 # wait, so more of them run at once than there are cores.
 test-slurm: env
-	MTLBENCH_NEEDS_SLURM=1 $(BIN)/python -m pytest -m slurm -n 4
+	MTLBENCH_NEEDS_SLURM=1 $(BIN)/python -m pytest -m slurm -n 4 --durations 15
 
 check: env
 	ruff check . && ruff format --check . && mypy

@@ -151,7 +151,7 @@ class Cluster:
             node, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--mount", "--uts",
             "--propagation", "private", "bash", "-c", script, "bash", node, str(self.folder),
         )  # fmt: skip
-        wait_for(lambda: self._inside(node, "mountpoint", "-q", "/etc/slurm") == 0, 10, f"the namespaces of {node}")
+        wait_for(lambda: self._inside(node, "mountpoint", "-q", "/etc/slurm") == 0, 60, f"the namespaces of {node}")
         self.start_slurmd(node)
 
         def takes_jobs() -> bool:
@@ -248,7 +248,7 @@ def start(folder: Path, accounting: bool = False, owner: int | None = None) -> C
             _start_database(cluster)
         shutil.chown(folder / "state", "slurm", "slurm")
         cluster._daemon("slurmctld", "slurmctld", "-D", user="slurm")
-        wait_for(lambda: "UP" in cluster.run("scontrol", "ping", check=False), 30, "slurmctld answers")
+        wait_for(lambda: "UP" in cluster.run("scontrol", "ping", check=False), 60, "slurmctld answers")
         for node in NODES:
             cluster.start_node(node)
     except BaseException:
@@ -293,7 +293,7 @@ def _start_munge(cluster: Cluster) -> None:
     options = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
     arguments = [f"--{option}={folder / name}" for option, name in options.items()]
     cluster._daemon("munged", "munged", "--foreground", *arguments, user="munge")
-    wait_for((folder / "socket").exists, 10, "munged opens its socket")
+    wait_for((folder / "socket").exists, 60, "munged opens its socket")
 
 
 def _start_database(cluster: Cluster) -> None:
@@ -309,9 +309,9 @@ def _start_database(cluster: Cluster) -> None:
         "mariadbd", "mariadbd", "--no-defaults", f"--datadir={folder}/data", f"--socket={sql}", "--skip-networking",
         "--skip-grant-tables", f"--pid-file={folder}/mariadbd.pid", user="slurm",
     )  # fmt: skip
-    wait_for(sql.exists, 30, "mariadbd opens its socket")
+    wait_for(sql.exists, 60, "mariadbd opens its socket")
     cluster._daemon("slurmdbd", "slurmdbd", "-D", user="slurm", MYSQL_UNIX_PORT=str(sql))
-    wait_for(lambda: "mtlbench" in _add_cluster(cluster), 30, "slurmdbd answers")
+    wait_for(lambda: "mtlbench" in _add_cluster(cluster), 60, "slurmdbd answers")
     cluster.run("sacctmgr", "-i", "add", "account", "lab", "Description=lab", "Organization=lab")
     cluster.run("sacctmgr", "-i", "add", "user", "root", "Account=lab")
 

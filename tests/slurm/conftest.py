@@ -97,7 +97,7 @@ class Site:
         """The jobs of this checkout that wait or run."""
         return [job for job in self.cluster.jobs() if job["folder"] == str(self.folder)]
 
-    def trainer(self, cell: str, seconds: float = 90) -> int:
+    def trainer(self, cell: str, seconds: float = 180) -> int:
         """The process number of the one `mtlbench train` of the cell, once it has saved two checkpoints."""
         found: list[int] = []
 
