@@ -2,6 +2,8 @@
 
 import copy
 import functools
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -203,6 +205,7 @@ def test_is_one_graph_for_the_compiler(name: str, randomise: Callable) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler")
 @pytest.mark.parametrize("name", ["segnet_mtan", "resnet_split"])  # between them they have all special operations
 def test_fully_compiled_it_gives_the_same_maps_and_gradients(name: str, randomise: Callable) -> None:
     check_compiled(randomise(small(name)), backend="inductor")

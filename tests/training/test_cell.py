@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench import grid, pipeline, store
-from mtlbench.errors import BusyError, DataError, DivergedError
+from mtlbench.errors import BusyError, DataError, DivergedError, ParamsError
 from mtlbench.files import read_json
 from mtlbench.lease import lease
 from mtlbench.params import load
@@ -39,6 +40,13 @@ from mtlbench.params import load
 from mtlbench.training.cell import run_cell
 run_cell(grid.cell(load(), cell), load().runtime)
 """
+
+
+def kill_at(module: str, owner: str, name: str, count: int) -> None:
+    """Run the cell in a process that dies at the n-th call of that function."""
+    command = [sys.executable, "-c", KILLED, module, owner, name, str(count), CELL]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
 
 
 @pytest.fixture
@@ -86,12 +94,29 @@ def test_a_killed_run_continues_to_the_same_bytes(cell, module: str, owner: str,
     run_cell(cell, load().runtime)
     expected = contents(cell)
     forget(cell)
-    command = [sys.executable, "-c", KILLED, module, owner, name, str(count), CELL]
-    killed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    kill_at(module, owner, name, count)
     assert not cell.manifest.exists(), "a killed run must not look complete"
     run_cell(cell, load().runtime)
     assert contents(cell) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler")
+def test_a_compiled_run_killed_continues_to_the_same_bytes(cell, edit) -> None:
+    edit("compile: false", "compile: true")
+    run_cell(cell, load().runtime)
+    whole = contents(cell)
+    forget(cell)
+    kill_at("mtlbench.training.loop", "Trainer", "_train_step", 5)  # in the second epoch
+    assert run_cell(cell, load().runtime) == "complete"
+    assert contents(cell) == whole
+
+
+def test_compiling_without_a_compiler_says_what_to_do(cell, edit, monkeypatch) -> None:
+    edit("compile: false", "compile: true")
+    monkeypatch.setenv("CXX", "nosuchcompiler")
+    with pytest.raises(ParamsError, match="'nosuchcompiler' is not installed here; install it"):
+        run_cell(cell, load().runtime)
 
 
 def test_a_signal_saves_in_the_middle_of_an_epoch_and_the_run_continues(cell, monkeypatch) -> None:
@@ -124,8 +149,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(cell, monkey
     run_cell(cell, load().runtime)
     expected = contents(cell)
     forget(cell)
-    command = [sys.executable, "-c", KILLED, "mtlbench.training.loop", "Trainer", "_train_step", "8", CELL]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    kill_at("mtlbench.training.loop", "Trainer", "_train_step", 8)
     caplog.set_level("INFO", "mtlbench")
     newest, before = checkpoint._found(work_folder(cell.key))
     content = bytearray(newest.read_bytes())

@@ -175,6 +175,8 @@ def make_trainer(
     protocol = Protocol(**cell.spec["protocol"])
     devices.set_precision(training.precision)
     device = devices.choose(runtime.device)
+    if runtime.compile:
+        devices.check_compiler(device)
     tasks = make_tasks({name: manifest["tasks"][name] for name in cell.tasks})
     torch.manual_seed(derive(cell.seed, "weights"))
     model = build_model(cell.spec["model"], tasks, tuple(manifest["size"]))

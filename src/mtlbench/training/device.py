@@ -4,6 +4,8 @@ import contextlib
 import os
 import platform
 import resource
+import shutil
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -23,6 +25,16 @@ def choose(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ParamsError(f"runtime.device: '{name}' is not available here; set it to auto or cpu")
     return device
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raise ParamsError where torch.compile would find no C++ compiler for its code for the CPU."""
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if device.type == "cpu" and shutil.which(compiler) is None:
+        raise ParamsError(
+            f"runtime.compile: on a CPU torch.compile needs a C++ compiler, and '{compiler}' is not installed here; "
+            "install it (or name another one in the variable CXX) or set runtime.compile to false"
+        )
 
 
 def make_deterministic(threads: int) -> None:
