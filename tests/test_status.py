@@ -30,7 +30,7 @@ def progress(work: Path, **changes) -> None:
 
 def other_holder(path: Path, **changes) -> None:
     """A lease of this very process, changed."""
-    write_json(path, {**lease._self(), "token": "t", **changes})
+    write_json(path, {**lease._self(), "token": "t", "folder": str(Path.cwd()), **changes})
 
 
 def test_nothing_there_is_pending(cell) -> None:
@@ -38,7 +38,7 @@ def test_nothing_there_is_pending(cell) -> None:
 
 
 def test_a_live_run_shows_epoch_place_and_time_left(cell, work) -> None:
-    with lease.lease(Path("work/leases") / f"{cell.key}.json", CELL):
+    with lease.lease(store.lease_file(cell.key), CELL):
         assert state(cell).detail.startswith("starting on")
         progress(work)
         found = state(cell)
@@ -46,12 +46,12 @@ def test_a_live_run_shows_epoch_place_and_time_left(cell, work) -> None:
         assert "epoch 1.5/3" in found.detail
         assert "about 1 min 00 s left" in found.detail
     progress(work, pid=0)
-    with lease.lease(Path("work/leases") / f"{cell.key}.json", CELL):
+    with lease.lease(store.lease_file(cell.key), CELL):
         assert state(cell).detail.startswith("starting on"), "the progress is an earlier process's"
 
 
 def test_a_live_run_that_does_not_move_is_stalled(cell, work) -> None:
-    with lease.lease(Path("work/leases") / f"{cell.key}.json", CELL):
+    with lease.lease(store.lease_file(cell.key), CELL):
         progress(work, updated=time.time() - 400)
         assert state(cell).name == "stalled"
         assert "has not moved for 6 min 40 s" in state(cell).detail
@@ -59,14 +59,21 @@ def test_a_live_run_that_does_not_move_is_stalled(cell, work) -> None:
 
 def test_a_run_whose_process_is_gone_was_killed(cell, work) -> None:
     progress(work)
-    other_holder(Path("work/leases") / f"{cell.key}.json", started="0")
+    other_holder(store.lease_file(cell.key), started="0")
     found = state(cell)
     assert found.name == "killed"
     assert "ended in epoch 1.5 without a word" in found.detail
 
 
+def test_a_run_of_another_checkout_with_the_same_store_says_where(cell) -> None:
+    other_holder(store.lease_file(cell.key), folder="/home/ada/mtlbench")
+    found = state(cell)
+    assert found.name == "running"
+    assert found.detail.endswith("for /home/ada/mtlbench")
+
+
 def test_a_silent_run_on_another_node_was_killed(cell, work, monkeypatch) -> None:
-    path = Path("work/leases") / f"{cell.key}.json"
+    path = store.lease_file(cell.key)
     other_holder(path, host="node7")
     assert state(cell).name == "running"
     monkeypatch.setattr(lease, "EXPIRES", -1.0)

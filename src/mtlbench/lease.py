@@ -44,10 +44,14 @@ class Lease:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease, as others see it; ``lost``: it is dead or silent, so that the next one takes over."""
+    """Who holds a lease, as others see it.
+
+    ``folder`` is where it works; ``lost``: it is dead or silent, so that the next one takes over.
+    """
 
     host: str
     pid: int
+    folder: str
     lost: bool
 
 
@@ -56,7 +60,8 @@ def holder(path: Path) -> Holder | None:
     found, touched = _look(path)
     if found is None:
         return None
-    return Holder(found["host"], found["pid"], _dead(found) or time.time() - touched > EXPIRES)
+    lost = _dead(found) or time.time() - touched > EXPIRES
+    return Holder(found["host"], found["pid"], found["folder"], lost)
 
 
 @contextlib.contextmanager
@@ -87,7 +92,7 @@ def _acquire(wanted: Lease, what: str, wait: bool, say: Callable[[str], None] | 
     path = wanted.path
     path.parent.mkdir(parents=True, exist_ok=True)
     mine = path.with_name(f".{path.name}.{wanted.token}")
-    write_json(mine, {"token": wanted.token, **_self()})
+    write_json(mine, {"token": wanted.token, "folder": str(Path.cwd()), **_self()})
     said = False
     try:
         while True:

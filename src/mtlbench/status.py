@@ -42,12 +42,13 @@ def state(cell: Cell) -> State:
     if store.stored(cell.key) is not None:
         return State(cell, "stored", "finished before; the next run links it in without training")
     work = Path("work/cells") / cell.key
-    by = holder(Path("work/leases") / f"{cell.key}.json")
+    by = holder(store.lease_file(cell.key))
     progress = _read(work / "progress.json")
     if by is not None and not by.lost:
         if progress is not None and (progress["host"], progress["pid"]) == (by.host, by.pid):
             return _running(cell, progress)
-        return State(cell, "running", f"starting on {by.host}")
+        elsewhere = by.folder != str(Path.cwd())
+        return State(cell, "running", f"on {by.host}, for {by.folder}" if elsewhere else f"starting on {by.host}")
     failure = _read(work / "failure.json")
     if failure is not None:
         return State(cell, "failed", failure["reason"])

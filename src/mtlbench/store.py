@@ -27,6 +27,11 @@ def folder() -> Path:
     return Path(os.environ.get(VARIABLE, "work/store"))
 
 
+def lease_file(key: str) -> Path:
+    """Where the lease of a cell's training lies: with the store, so that checkouts which share one train it once."""
+    return folder() / ".leases" / f"{key}.json"
+
+
 def stored(key: str) -> Path | None:
     """The complete entry of that key, or None."""
     entry = folder() / key

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -192,7 +191,7 @@ def test_a_damaged_store_entry_is_trained_again(cell) -> None:
 
 
 def test_the_second_run_of_a_cell_refuses(cell) -> None:
-    with lease(Path("work/leases") / f"{cell.key}.json", "x"), pytest.raises(BusyError, match="already working on it"):
+    with lease(store.lease_file(cell.key), "x"), pytest.raises(BusyError, match="already working on it"):
         run_cell(cell, load().runtime)
     assert not cell.folder.exists()
 

@@ -1,6 +1,7 @@
 """Several cells in one command: each in a process of its own, and none depends on how the others end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from mtlbench import grid, lease, pipeline, status, store
 from mtlbench.files import read_json
 from mtlbench.params import load
+from mtlbench.training import cell as cell_module
 from mtlbench.training.cell import run_cell, work_folder
 
 from .conftest import contents
@@ -35,8 +37,6 @@ def train(*arguments: str) -> subprocess.Popen:
 
 def alone(cell: grid.Cell, elsewhere: Path, monkeypatch) -> dict[str, bytes]:
     """The bytes of the cell when it is trained by itself, in another store."""
-    import shutil
-
     with monkeypatch.context() as patch:
         shutil.copytree("data", elsewhere / "data")
         shutil.copy("params.yaml", elsewhere)
@@ -48,9 +48,7 @@ def alone(cell: grid.Cell, elsewhere: Path, monkeypatch) -> dict[str, bytes]:
 def worker(cell: grid.Cell) -> int:
     """The process that trains the cell, once it has saved."""
     end = time.monotonic() + 300
-    while not (held := lease.holder(Path("work/leases") / f"{cell.key}.json")) or not any(
-        work_folder(cell.key).glob("state-*.pt")
-    ):
+    while not (held := lease.holder(store.lease_file(cell.key))) or not any(work_folder(cell.key).glob("state-*.pt")):
         assert time.monotonic() < end, f"{cell.path} does not train"
         time.sleep(0.02)
     return held.pid
@@ -134,7 +132,7 @@ def test_cells_of_two_processes_each_share_a_job(cells, edit, tmp_path_factory, 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_signal_before_the_training_begins_leaves_no_lease_that_others_wait_for(cells, count) -> None:
     first = cells[1]
-    path = Path("work/leases") / f"{first.key}.json"
+    path = store.lease_file(first.key)
     running = train(*PATHS[1 : 1 + count])
     end = time.monotonic() + 300
     while not path.exists():
@@ -145,6 +143,32 @@ def test_a_signal_before_the_training_begins_leaves_no_lease_that_others_wait_fo
     assert running.returncode == 143, printed
     assert not path.exists()
     assert "Traceback" not in printed
+
+
+def test_checkouts_that_share_a_store_train_a_cell_once(cells, tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.setenv("MTLBENCH_STORE", str(tmp_path_factory.mktemp("store")))
+    cell, here, other = cells[2], Path.cwd(), tmp_path_factory.mktemp("other")
+    shutil.copytree("data", other / "data")
+    shutil.copy("params.yaml", other)
+    original = cell_module._train
+    second = []
+
+    def train_while_another_waits(*arguments) -> None:
+        with monkeypatch.context() as patch:
+            patch.chdir(other)
+            assert status.state(cell).detail.endswith(f"for {here}")
+            second.append(train("--wait", cell.path))
+        assert "is working on it; waiting" in second[0].stderr.readline()
+        original(*arguments)
+
+    monkeypatch.setattr(cell_module, "_train", train_while_another_waits)
+    assert run_cell(cell, load().runtime) == "complete"
+    _, said = second[0].communicate(timeout=300)
+    assert second[0].returncode == 0, said
+    expected = contents(cell)
+    monkeypatch.chdir(other)
+    assert contents(cell) == expected
+    assert not work_folder(cell.key).exists(), "nothing was trained here"
 
 
 def test_after_the_end_of_the_first_process_alone_nothing_is_trained_twice(cells, edit) -> None:
