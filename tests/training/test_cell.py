@@ -103,6 +103,8 @@ def test_a_killed_run_continues_to_the_same_bytes(cell, module: str, owner: str,
 @pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="no C++ compiler")
 def test_a_compiled_run_killed_continues_to_the_same_bytes(cell, edit) -> None:
     edit("compile: false", "compile: true")
+    edit("batch_size: 2", "batch_size: 4")  # of six images: the last batch is smaller
+    cell = grid.cell(load(), CELL)
     run_cell(cell, load().runtime)
     whole = contents(cell)
     forget(cell)

@@ -19,6 +19,7 @@ from mtlbench.report.style import (
     chunks,
     colours,
     keep_first,
+    legend_above,
     new_figure,
     save,
     styled,
@@ -84,13 +85,7 @@ def _legend(figure: Any, palette: dict[str, str], grid: Grid) -> None:
         handles.append(Line2D([], [], color=BASELINE, label=SINGLE))
     handles.append(Line2D([], [], color="#555", label=SPLITS[grid.unseen]))
     handles.append(Line2D([], [], color="#555", linestyle=(0, (3, 1.6)), linewidth=1.0, label="train"))
-    # In widths of the letter m: the line, and each handle with its gaps and name.
-    room = 72 * figure.get_figwidth() / 8.5
-    widths = [4.4 + 0.6 * len(str(handle.get_label())) for handle in handles]
-    lines = 1 if sum(widths) <= room else -(-len(widths) // max(1, int(room / max(widths))))
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=-(-len(widths) // lines), handlelength=2.2, columnspacing=1.4
-    )
+    legend_above(figure, handles)
 
 
 def _panel(

@@ -115,6 +115,16 @@ def keep_first(axes: Any, count: int) -> None:
         panel.tick_params(axis="x", labelbottom=True)
 
 
+def legend_above(figure: Any, handles: Sequence[Any]) -> None:
+    """A legend above all panels: one line where it fits, else lines of the same length."""
+    # In widths of the letter m: the line, and each handle with its gaps and name.
+    room = 72 * figure.get_figwidth() / 8.5
+    widths = [4.4 + 0.6 * len(str(handle.get_label())) for handle in handles]
+    lines = 1 if sum(widths) <= room else -(-len(widths) // max(1, int(room / max(widths))))
+    columns = -(-len(widths) // lines)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=2.2, columnspacing=1.4)
+
+
 def colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name, in order; they repeat after seven, so figures of more lines use small multiples."""
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}

@@ -10,7 +10,19 @@ from mtlbench.report.analysis import Analysis
 from mtlbench.report.comparisons import main_column
 from mtlbench.report.costs import Cost, cost, pareto
 from mtlbench.report.grid import Row, mean
-from mtlbench.report.style import BASELINE, COLOURS, QUIET, WIDTH, Picture, keep_first, new_figure, save, styled, tidy
+from mtlbench.report.style import (
+    BASELINE,
+    COLOURS,
+    QUIET,
+    WIDTH,
+    Picture,
+    keep_first,
+    legend_above,
+    new_figure,
+    save,
+    styled,
+    tidy,
+)
 
 _AXES = (
     ("parameters", "parameters [millions]", 1e-6),
@@ -47,7 +59,7 @@ def cost_quality(analysis: Analysis, folder: Path) -> Picture | None:
             axes.set_ylabel(column.metric.display + (f" [{column.metric.unit}]" if column.metric.unit else ""))
         handles = [_marker(BASELINE, "s", "single-task (all networks)")]
         handles += [_marker(colour, "o", model) for model, colour in list(palette.items())[: len(COLOURS)]]
-        figure.legend(handles=handles, loc="outside upper left", ncols=min(5, len(handles)), handletextpad=0.2)
+        legend_above(figure, handles)
         caption = (
             f"Cost against {column.metric.display}, one point per row. The line joins the rows that no other row beats "
             "in both (Pareto front). Single-task rows cost what their networks cost together. Logarithmic cost axes."

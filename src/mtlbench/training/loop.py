@@ -76,7 +76,10 @@ class Trainer:
         self.weighting.to(self.device)
         self.shared = shared_parameters(self.model)
         self.optimizer = make_optimizer(self.training.optimizer, self.model, self.weighting)
-        self.network: nn.Module = torch.compile(self.model) if self.compile else self.model  # type: ignore[assignment]
+        self.network: nn.Module = self.model
+        if self.compile:
+            # Not dynamic: which kernels a smaller last batch got would depend on what the process had seen before it.
+            self.network = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
         if self.ranks is not None:
             self._share_work(self.ranks)
         self.epoch = 0
