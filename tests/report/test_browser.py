@@ -69,7 +69,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def _port(driver: subprocess.Popen) -> int:
     """The port that chromedriver chose; it prints it when it is ready."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         line = driver.stdout.readline()
         if "started successfully on port" in line:
@@ -102,7 +102,7 @@ def test_the_page_works_from_a_file(built: Path, browser: Browser) -> None:
     browser.open(built / "index.html")
     browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     browser.run("document.querySelectorAll('img').forEach(i => { i.loading = 'eager'; })")
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 30
     while (
         not (loaded := browser.run("return [...document.images].every(i => i.complete)"))
         and time.monotonic() < deadline

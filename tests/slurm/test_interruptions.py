@@ -95,11 +95,11 @@ def test_a_lost_daemon_leaves_a_ghost_that_loses_its_lease(site, expected) -> No
     os.kill(ghost, signal.SIGSTOP)
     try:
         # The requeued run waits for the ghost's lease until the ghost has been silent for too long.
-        wait_for(lambda: len(site.trainers(CELL)) > 1, 180, "the requeued run starts")
+        wait_for(lambda: len(site.trainers(CELL)) > 1, 90, "the requeued run starts")
         reached = site.position(CELL)
-        wait_for(lambda: site.position(CELL) > reached, 180, "the requeued run takes over")
+        wait_for(lambda: site.position(CELL) > reached, 90, "the requeued run takes over")
         os.kill(ghost, signal.SIGCONT)
-        wait_for(lambda: ghost not in site.trainers(CELL), 60, "the ghost stops")
+        wait_for(lambda: ghost not in site.trainers(CELL), 30, "the ghost stops")
         site.finish()
     finally:
         site.cluster.start_slurmd(dead)

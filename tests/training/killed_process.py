@@ -29,7 +29,7 @@ def train_step(self: Trainer, *arguments: object) -> None:
     if (self.epoch, self.step) == (int(epoch), int(step)) and dist.get_rank() == int(rank):
         Path("signalled").touch()
         os.kill(os.getpid() if target == "self" else os.getppid(), getattr(signal, name))
-        end = time.monotonic() + 300
+        end = time.monotonic() + 60
         while self.ranks.asked() is None and time.monotonic() < end:  # go on when the parent has passed it on
             time.sleep(0.01)
 

@@ -224,7 +224,7 @@ def test_nan_names_epoch_step_and_task_and_keeps_the_last_checkpoint(cell, monke
     assert [path.name[:13] for path in work_folder(cell.key).glob("state-*")] == ["state-000001-"]
     assert "epoch 2, step 2" in read_json(work_folder(cell.key) / "failure.json")["reason"]
     assert not cell.folder.exists()
-    assert not any(store.folder().glob("[!.]*"))
+    assert [path.name for path in store.folder().rglob("*")] == [".leases"], "nothing is left, no lease either"
 
 
 def test_a_recorded_divergence_is_a_result_with_its_reason(prepared, edit) -> None:

@@ -126,8 +126,8 @@ def trained_with_signal(*arguments: str) -> subprocess.CompletedProcess:
     """Train the cell in processes of which one gets a signal; all of them are gone at the end."""
     here = str(Path.cwd())
     before = processes_in(here)
-    done = subprocess.run(program("killed_process.py", CELL, *arguments), capture_output=True, text=True, timeout=300)
-    end = time.monotonic() + 30
+    done = subprocess.run(program("killed_process.py", CELL, *arguments), capture_output=True, text=True, timeout=120)
+    end = time.monotonic() + 5
     while left := processes_in(here) - before:
         assert time.monotonic() < end, f"processes {left} are still there"
         time.sleep(0.05)

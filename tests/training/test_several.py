@@ -47,7 +47,7 @@ def alone(cell: grid.Cell, elsewhere: Path, monkeypatch) -> dict[str, bytes]:
 
 def worker(cell: grid.Cell) -> int:
     """The process that trains the cell, once it has saved."""
-    end = time.monotonic() + 300
+    end = time.monotonic() + 60
     while not (held := lease.holder(store.lease_file(cell.key))) or not any(work_folder(cell.key).glob("state-*.pt")):
         assert time.monotonic() < end, f"{cell.path} does not train"
         time.sleep(0.02)
@@ -57,7 +57,7 @@ def worker(cell: grid.Cell) -> int:
 def test_a_cell_that_fails_stops_no_other_and_what_is_done_costs_nothing(cells, tmp_path_factory, monkeypatch) -> None:
     failing, *others = cells
     done = train(*PATHS)
-    _, printed = done.communicate(timeout=300)
+    _, printed = done.communicate(timeout=120)
     assert done.returncode == 1
     assert f"1 of 3 cells failed: {failing.path} (ended with exit code 2)" in printed
     assert "expected a weight for every task" in status.state(failing).detail
@@ -79,13 +79,13 @@ def test_a_cell_that_crashes_stops_no_other_and_leaves_a_reason(cells, edit, tmp
     crashing, other = (grid.cell(load(), path) for path in PATHS[1:])
     running = train(*PATHS[1:])
     os.kill(worker(crashing), signal.SIGKILL)
-    _, printed = running.communicate(timeout=300)
+    _, printed = running.communicate(timeout=120)
     assert running.returncode == 1
     assert f"1 of 2 cells failed: {crashing.path} (was killed by SIGKILL (out of memory?))" in printed
     assert status.state(crashing).name == "failed"
     assert "killed by SIGKILL (out of memory?)" in status.state(crashing).detail
     assert other.manifest.exists()
-    _, printed = train(*PATHS[1:]).communicate(timeout=300)
+    _, printed = train(*PATHS[1:]).communicate(timeout=120)
     assert f"{crashing.path}: continuing in epoch" in printed
     assert contents(crashing) == alone(crashing, tmp_path_factory.mktemp("alone"), monkeypatch)
 
@@ -99,12 +99,12 @@ def test_a_signal_saves_the_running_cell_and_starts_no_other(
     running = train(*PATHS[1:])
     worker(first)
     (os.killpg if to_all else os.kill)(running.pid, signal.SIGTERM)
-    _, printed = running.communicate(timeout=300)
+    _, printed = running.communicate(timeout=60)
     assert running.returncode == 143
     assert f"{first.path}: stopped by SIGTERM in epoch" in printed
     assert status.state(first).name == "stopped"
     assert status.state(second).name == "pending"
-    _, printed = train(*PATHS[1:]).communicate(timeout=300)
+    _, printed = train(*PATHS[1:]).communicate(timeout=120)
     assert f"{first.path}: continuing in epoch" in printed
     assert contents(first) == alone(first, tmp_path_factory.mktemp("alone"), monkeypatch)
     assert second.manifest.exists()
@@ -118,11 +118,11 @@ def test_cells_of_two_processes_each_share_a_job(cells, edit, tmp_path_factory, 
     running = train(*PATHS[1:])
     worker(both[0])
     os.killpg(running.pid, signal.SIGTERM)
-    _, printed = running.communicate(timeout=300)
+    _, printed = running.communicate(timeout=60)
     assert running.returncode == 143, printed
     assert f"{both[0].path}: stopped by SIGTERM in epoch" in printed
     assert status.state(both[1]).name == "pending"
-    _, printed = train(*PATHS[1:]).communicate(timeout=300)
+    _, printed = train(*PATHS[1:]).communicate(timeout=240)
     assert f"{both[0].path}: continuing in epoch" in printed
     for cell in both:
         assert read_json(cell.manifest)["processes"] == 2
@@ -134,12 +134,12 @@ def test_a_signal_before_the_training_begins_leaves_no_lease_that_others_wait_fo
     first = cells[1]
     path = store.lease_file(first.key)
     running = train(*PATHS[1 : 1 + count])
-    end = time.monotonic() + 300
+    end = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < end
         time.sleep(0.005)
     os.killpg(running.pid, signal.SIGTERM)
-    _, printed = running.communicate(timeout=300)
+    _, printed = running.communicate(timeout=60)
     assert running.returncode == 143, printed
     assert not path.exists()
     assert "Traceback" not in printed
@@ -180,7 +180,7 @@ def test_after_the_end_of_the_first_process_alone_nothing_is_trained_twice(cells
     running.wait()
     running.stderr.close()
     again = train(*PATHS[1:], "--wait")
-    _, printed = again.communicate(timeout=300)
+    _, printed = again.communicate(timeout=120)
     assert again.returncode == 0, printed
     assert (work_folder(orphan.key) / "log.txt").read_text().count("epoch 20/20") == 1
     assert orphan.manifest.exists()
@@ -193,7 +193,7 @@ def test_keys_belong_to_cells(cells) -> None:
         ([cells[1].key, "0" * 16], "it was edited since"),
     ):
         done = train(*PATHS[1:], *(f"--key={key}" for key in keys))
-        _, printed = done.communicate(timeout=300)
+        _, printed = done.communicate(timeout=60)
         assert done.returncode == 2
         assert message in printed
     assert not store.folder().exists()
