@@ -21,10 +21,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from mtlbench import grid, keys
-from mtlbench.console import console
-from mtlbench.files import write_json, write_text
-from mtlbench.params import Params, load
+from mtlbench.plan import grid, keys
+from mtlbench.plan.params import Params, load
+from mtlbench.system.console import console
+from mtlbench.system.files import write_json, write_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "dvc.yaml", "workflow", "src/mtlbench", ".dvc/config", ".dvcignore", ".gitignore")

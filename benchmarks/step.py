@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from mtlbench import grid
-from mtlbench.console import console
-from mtlbench.params import Params, Runtime, load
+from mtlbench.plan import grid
+from mtlbench.plan.params import Params, Runtime, load
+from mtlbench.system.console import console
 from mtlbench.training.cell import make_trainer
 from mtlbench.training.data import in_batches
 from mtlbench.training.device import peak_memory

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mtlbench import registry
 from mtlbench.models._base import Model, shared_parameters
+from mtlbench.plan import registry
 from mtlbench.tasks._base import make_tasks
 from mtlbench.training.device import frozen_batchnorm
 from mtlbench.weightings._base import Weighting

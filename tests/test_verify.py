@@ -8,11 +8,13 @@ import pytest
 import safetensors.torch
 import torch
 
-from mtlbench import grid, keys, pipeline, status, store, verify
-from mtlbench.errors import DataError
-from mtlbench.files import digest, read_json, write_json
-from mtlbench.params import load
+from mtlbench import pipeline, verify
+from mtlbench.plan import grid, keys
+from mtlbench.plan.params import load
 from mtlbench.reproduce import reproduce
+from mtlbench.runs import status, store
+from mtlbench.system.errors import DataError
+from mtlbench.system.files import digest, read_json, write_json
 from mtlbench.training.again import differences
 from mtlbench.training.cell import run_cell
 from mtlbench.verify import VerificationError

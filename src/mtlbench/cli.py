@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtlbench.errors import ParamsError, exit_code
+from mtlbench.system.errors import ParamsError, exit_code
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +51,7 @@ def train(
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Train one cell, or continue it, or do nothing when it is complete; several: one after the other."""
-    from mtlbench import grid
+    from mtlbench.plan import grid
 
     loaded = _params(params)
     found = [grid.cell(loaded, path) for path in cells]
@@ -65,7 +65,7 @@ def train(
             logger.info("%s: finished before (%s)", cell.path, cell.manifest)
     if not pending:
         return  # without torch, which takes seconds to start
-    from mtlbench.training.signals import exit_when_asked
+    from mtlbench.training.processes.signals import exit_when_asked
 
     exit_when_asked()
     from mtlbench.training.cell import run_cell
@@ -77,7 +77,7 @@ def train(
     if len(found) == 1:
         run(pending[0])
     else:
-        from mtlbench.training.several import run_each
+        from mtlbench.training.processes.several import run_each
 
         run_each(pending, run)
 
@@ -130,7 +130,7 @@ def status(
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Show the grid: done, running with its ETA, pending, failed with the reason."""
-    from mtlbench import status as module
+    from mtlbench.runs import status as module
 
     module.show(_params(params), experiment)
 
@@ -162,8 +162,8 @@ def reproduce(
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Train a finished cell again, elsewhere, and compare: the bits on the same hardware, else the metrics."""
-    from mtlbench import grid
     from mtlbench import reproduce as module
+    from mtlbench.plan import grid
 
     loaded = _params(params)
     module.reproduce(grid.cell(loaded, cell), loaded.runtime, print, tolerance)
@@ -196,7 +196,7 @@ def bench(
     ] = "step",
 ) -> None:
     """Measure speed and memory (`python benchmarks/step.py --help` shows the options of one)."""
-    from mtlbench.errors import nearest
+    from mtlbench.system.errors import nearest
 
     scripts = {path.stem: path for path in Path("benchmarks").glob("*.py")}
     if what not in scripts:
@@ -212,6 +212,6 @@ def main() -> None:
 
 
 def _params(path: Path):
-    from mtlbench.params import load
+    from mtlbench.plan.params import load
 
     return load(path)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from rich.table import Table
 
-from mtlbench import grid
-from mtlbench.console import console
-from mtlbench.errors import ParamsError, nearest
-from mtlbench.params import Params
-from mtlbench.registry import KINDS, entries
+from mtlbench.plan import grid
+from mtlbench.plan.params import Params
+from mtlbench.plan.registry import KINDS, entries
+from mtlbench.system.console import console
+from mtlbench.system.errors import ParamsError, nearest
 
 
 def show(what: str, experiment: str | None, params: Callable[[], Params]) -> None:

@@ -6,11 +6,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mtlbench import grid, keys, store
-from mtlbench.errors import DataError
-from mtlbench.files import read_json, write_json, write_text
-from mtlbench.grid import Cell, PreparedDataset
-from mtlbench.params import Params
+from mtlbench.plan import grid, keys
+from mtlbench.plan.grid import Cell, PreparedDataset
+from mtlbench.plan.params import Params
+from mtlbench.runs import store
+from mtlbench.system.errors import DataError
+from mtlbench.system.files import read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ def download(params: Params, name: str) -> None:
     """Fetch the raw files of a dataset into ``data/raw/<name>``; the manifest comes last."""
     from dataclasses import replace
 
-    from mtlbench.datasets._download import download as fetch
+    from mtlbench.datasets.raw.download import download as fetch
 
     data = grid.dataset(params, name)
     manifest = grid.raw_manifest(params, name)
@@ -42,7 +43,7 @@ def download(params: Params, name: str) -> None:
 
 def prepare(params: Params, name: str, key: str | None = None) -> Path:
     """Make the arrays of a dataset; returns the manifest's path."""
-    from mtlbench.datasets._prepare import prepare as make
+    from mtlbench.datasets.prepared.prepare import prepare as make
 
     data = grid.dataset(params, name)
     grid.check_key(f"dataset {name}", data.key, key)
@@ -57,7 +58,7 @@ def prepare(params: Params, name: str, key: str | None = None) -> Path:
 
 def inspect(params: Params, name: str) -> None:
     """Print what a prepared dataset holds."""
-    from mtlbench.datasets._inspect import describe
+    from mtlbench.datasets.prepared.inspect import describe
 
     data = grid.dataset(params, name)
     if not data.manifest.exists():

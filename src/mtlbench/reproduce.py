@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mtlbench import store, verify
-from mtlbench.errors import DataError
-from mtlbench.files import read_json
-from mtlbench.grid import Cell
-from mtlbench.params import Runtime
+from mtlbench import verify
+from mtlbench.plan.grid import Cell
+from mtlbench.plan.params import Runtime
+from mtlbench.runs import store
+from mtlbench.system.errors import DataError
+from mtlbench.system.files import read_json
 from mtlbench.verify import VerificationError
 
 #: Relative difference of a reported metric that other hardware or another version of torch may make by default.

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mtlbench import grid, keys, store
-from mtlbench.errors import MtlbenchError
-from mtlbench.files import digest, read_json
-from mtlbench.grid import Cell
-from mtlbench.params import Params
+from mtlbench.plan import grid, keys
+from mtlbench.plan.grid import Cell
+from mtlbench.plan.params import Params
+from mtlbench.runs import store
+from mtlbench.system.errors import MtlbenchError
+from mtlbench.system.files import digest, read_json
 
 Say = Callable[[str], None]
 

@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import scipy.io
 
-from mtlbench.datasets._camera import NYUV2_CAMERA
 from mtlbench.datasets._nyuv2_file import class_table
+from mtlbench.datasets.geometry.camera import NYUV2_CAMERA
 from mtlbench.datasets.scenes.draw import Draw
 from mtlbench.datasets.scenes.render import photograph, render
 from mtlbench.datasets.scenes.room import furnish

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from mtlbench.datasets._cityscapes_labels import class_names, label_lookup, label_table
-from mtlbench.datasets._layout import check_image
-from mtlbench.datasets._prepare import check_prepared, prepare
 from mtlbench.datasets.cityscapes import CityScapes
-from mtlbench.errors import DataError
+from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.prepare import check_prepared, prepare
+from mtlbench.system.errors import DataError
 
 FILES = {"leftImg8bit": "leftImg8bit.png", "gtFine": "gtFine_labelIds.png", "disparity": "disparity.png",
          "camera": "camera.json"}  # fmt: skip

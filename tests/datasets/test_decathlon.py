@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtlbench.datasets._decathlon import read_statistics
-from mtlbench.errors import DataError
+from mtlbench.system.errors import DataError
 
 DOMAINS = (
     "aircraft", "cifar100", "daimlerpedcls", "dtd", "gtsrb", "imagenet12", "omniglot", "svhn", "ucf101", "vgg-flowers",

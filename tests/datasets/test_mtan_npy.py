@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlbench.datasets._layout import check_image
-from mtlbench.datasets._prepare import check_prepared, prepare
 from mtlbench.datasets.mtan_npy import MtanNpy
-from mtlbench.errors import DataError, ParamsError
+from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.prepare import check_prepared, prepare
+from mtlbench.system.errors import DataError, ParamsError
 
 SIZE = (24, 32)
 

@@ -12,10 +12,10 @@ import scipy.io
 from PIL import Image
 
 from mtlbench.datasets import _nyuv2_file as nyu
-from mtlbench.datasets._layout import check_image
-from mtlbench.datasets._prepare import check_prepared, prepare
 from mtlbench.datasets.nyuv2 import NYUv2, read_archive
-from mtlbench.errors import DataError
+from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.prepare import check_prepared, prepare
+from mtlbench.system.errors import DataError
 
 from .nyuv2_files import rooms_as_nyuv2, write
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench.datasets._layout import check_image
+from mtlbench.datasets.prepared.layout import check_image
 from mtlbench.datasets.rooms import Rooms
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mtlbench.datasets._camera import NYUV2_CAMERA, NYUV2_SIZE, Camera
+from mtlbench.datasets.geometry.camera import NYUV2_CAMERA, NYUV2_SIZE, Camera
 from mtlbench.datasets.scenes.draw import Draw
 from mtlbench.datasets.scenes.furniture import CLASSES
 from mtlbench.datasets.scenes.render import View, render

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.errors import ParamsError
 from mtlbench.models._base import Model, parameter_owners, shared_parameters
-from mtlbench.registry import entries
+from mtlbench.plan.registry import entries
+from mtlbench.system.errors import ParamsError
 
 TASKS = {"segmentation": 5, "depth": 1, "normals": 3}
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtlbench.errors import ParamsError
 from mtlbench.models._base import Model, meta_twin, parameter_owners, shared_parameters
 from mtlbench.models._cost import blueprint, forward_flops, parameter_count
-from mtlbench.registry import entry
+from mtlbench.plan.registry import entry
+from mtlbench.system.errors import ParamsError
 
 
 class Tiny(Model):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mtlbench.diagrams.draw import EXAMPLE, main
 from mtlbench.models._cost import blueprint, forward_flops, parameter_count
-from mtlbench.registry import entries
-from mtlbench.report.diagrams import EXAMPLE, main
+from mtlbench.plan.registry import entries
 
 
 @pytest.mark.slow

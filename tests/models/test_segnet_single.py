@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from mtlbench.errors import ParamsError
 from mtlbench.models.segnet_single import SegNetSingle
+from mtlbench.system.errors import ParamsError
 
 
 def test_agrees_with_the_formulas(agrees) -> None:

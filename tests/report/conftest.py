@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from mtlbench.keys import write_manifest
-from mtlbench.report.analysis import Analysis, analyse
-from mtlbench.report.grid import load_grid
-from mtlbench.report.inputs import CellInput, ReportInput
+from mtlbench.plan.keys import write_manifest
+from mtlbench.report.evidence.analysis import Analysis, analyse
+from mtlbench.report.rows.grid import load_grid
+from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.tasks._base import Task, make_tasks, totals
 
 CLASSES = ["bed", "books", "ceiling", "chair", "floor", "table", "wall"]

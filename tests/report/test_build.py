@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench.report.build import build_report
-from mtlbench.report.inputs import ReportInput
+from mtlbench.report.rows.inputs import ReportInput
 
 
 class Links(html.parser.HTMLParser):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlbench.report.grid import DELTA_COLUMNS, load_grid
-from mtlbench.report.inputs import ReportInput
+from mtlbench.report.rows.grid import DELTA_COLUMNS, load_grid
+from mtlbench.report.rows.inputs import ReportInput
 
 
 def numbers(folder: Path, task: str, metric: str) -> float:

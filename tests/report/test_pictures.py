@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from mtlbench.report.analysis import Analysis
-from mtlbench.report.curves import band, sensible_range
-from mtlbench.report.grid import load_grid
-from mtlbench.report.inputs import ReportInput
-from mtlbench.report.mosaic import error_picture, mosaic, overlay, wrong_over
-from mtlbench.report.panels import row_samples
-from mtlbench.report.rankings import _cliques, pair_matrix, rows_with_evidence
-from mtlbench.report.style import chunks
-from mtlbench.report.trajectories import trajectories
+from mtlbench.report.evidence.analysis import Analysis
+from mtlbench.report.figures.curves import band, sensible_range
+from mtlbench.report.figures.mosaic import error_picture, mosaic, overlay, wrong_over
+from mtlbench.report.figures.panels import row_samples
+from mtlbench.report.figures.rankings import _cliques, pair_matrix, rows_with_evidence
+from mtlbench.report.figures.style import chunks
+from mtlbench.report.figures.trajectories import trajectories
+from mtlbench.report.rows.grid import load_grid
+from mtlbench.report.rows.inputs import ReportInput
 
 
 def test_a_band_is_one_standard_deviation_around_the_mean() -> None:

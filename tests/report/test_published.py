@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench.report.grid import load_grid
-from mtlbench.report.inputs import ReportInput
-from mtlbench.report.published import beside, check, dataset_name, load, metric_names, protocol_of
+from mtlbench.report.evidence.published import beside, check, dataset_name, load, metric_names, protocol_of
+from mtlbench.report.rows.grid import load_grid
+from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.tasks._base import make_tasks
 
 CLASSES = {"classes": 13, "class_names": [f"class {i}" for i in range(13)]}
 
 
 def test_shipped_table_is_the_reference(shared: Path) -> None:
-    ours = importlib.resources.files("mtlbench.report").joinpath("published_results.csv").read_bytes()
+    ours = importlib.resources.files("mtlbench.report.evidence").joinpath("published_results.csv").read_bytes()
     assert ours == (shared / "reference" / "published_results.csv").read_bytes()
 
 

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mtlbench.report.analysis import Analysis
-from mtlbench.report.costs import cost, pareto
-from mtlbench.report.stability import (
+from mtlbench.report.evidence.analysis import Analysis
+from mtlbench.report.evidence.stability import (
     LINEAGES,
     agreement,
     by_definition,
@@ -18,7 +17,8 @@ from mtlbench.report.stability import (
     rule_titles,
     swaps,
 )
-from mtlbench.report.tradeoffs import replacement
+from mtlbench.report.figures.tradeoffs import replacement
+from mtlbench.report.rows.costs import cost, pareto
 
 
 def test_choosing_on_the_test_set_flatters_by_what_the_files_say(analysis: Analysis) -> None:

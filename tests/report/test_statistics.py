@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mtlbench.report.statistics import (
+from mtlbench.report.evidence.statistics import (
     block_ranks,
     critical_difference,
     difference_tests,
@@ -16,7 +16,7 @@ from mtlbench.report.statistics import (
     interval,
     probability_above,
     resampled_metrics,
-)  # fmt: skip
+)
 from mtlbench.tasks.depth import Depth
 
 

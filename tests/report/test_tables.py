@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtlbench.report.analysis import Analysis, analyse
-from mtlbench.report.grid import load_grid
-from mtlbench.report.inputs import ReportInput
-from mtlbench.report.tables import comparison_table, csv_records, latex, markdown, tex
-from mtlbench.report.text import count, number, seconds
+from mtlbench.report.evidence.analysis import Analysis, analyse
+from mtlbench.report.page.tables import comparison_table, csv_records, latex, markdown, tex
+from mtlbench.report.rows.grid import load_grid
+from mtlbench.report.rows.inputs import ReportInput
+from mtlbench.report.rows.text import count, number, seconds
 
 
 def test_numbers_are_means_over_seeds_in_the_shown_scale(analysis: Analysis) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mtlbench import grid, pipeline, store
-from mtlbench.params import load
+from mtlbench import pipeline
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.runs import store
 from mtlbench.training.cell import run_cell
 
 from ..workflow.conftest import Checkout, make_checkout, tiny_params  # noqa: TID252

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mtlbench.errors import ParamsError
+from mtlbench.system.errors import ParamsError
 from mtlbench.tasks.depth import Depth
 from mtlbench.tasks.inverse_depth import InverseDepth
 from mtlbench.tasks.normals import Normals

@@ -2,7 +2,8 @@
 
 import shutil
 
-from mtlbench import grid, store
+from mtlbench.plan import grid
+from mtlbench.runs import store
 from mtlbench.training.cell import work_folder
 
 CELL = "tiny/segnet_split/dwa/seed0"

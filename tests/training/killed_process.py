@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from mtlbench import grid
-from mtlbench.params import load
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
 from mtlbench.training.cell import run_cell
 from mtlbench.training.loop import Trainer
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.datasets._camera import NYUV2_CAMERA, NYUV2_SIZE, Camera
+from mtlbench.datasets.geometry.camera import NYUV2_CAMERA, NYUV2_SIZE, Camera
 from mtlbench.datasets.scenes.draw import Draw
 from mtlbench.datasets.scenes.render import View, render
 from mtlbench.datasets.scenes.room import Room, furnish

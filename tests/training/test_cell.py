@@ -9,11 +9,13 @@ import sys
 
 import pytest
 
-from mtlbench import grid, pipeline, store
-from mtlbench.errors import BusyError, DataError, DivergedError, ParamsError
-from mtlbench.files import read_json
-from mtlbench.lease import lease
-from mtlbench.params import load
+from mtlbench import pipeline
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.runs import store
+from mtlbench.system.errors import BusyError, DataError, DivergedError, ParamsError
+from mtlbench.system.files import read_json
+from mtlbench.system.lease import lease
 from mtlbench.training import checkpoint
 from mtlbench.training.cell import run_cell, work_folder
 
@@ -34,8 +36,8 @@ def counted(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*args, **kwargs)
 setattr(holder, name, counted)
-from mtlbench import grid
-from mtlbench.params import load
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
 from mtlbench.training.cell import run_cell
 run_cell(grid.cell(load(), cell), load().runtime)
 """
@@ -85,8 +87,8 @@ def test_another_seed_gives_other_numbers(cell, edit) -> None:
         ("os", "", "fsync", 9),  # half-way through writing a file
         ("mtlbench.training.checkpoint", "", "save", 3),  # all epochs done, the last checkpoint missing
         ("mtlbench.training.cell", "", "_write_arrays", 2),  # some outputs written
-        ("mtlbench.store", "", "publish", 1),  # all outputs written, not yet published
-        ("mtlbench.store", "", "link_or_copy", 3),  # half linked into the workspace
+        ("mtlbench.runs.store", "", "publish", 1),  # all outputs written, not yet published
+        ("mtlbench.runs.store", "", "link_or_copy", 3),  # half linked into the workspace
     ],
 )
 def test_a_killed_run_continues_to_the_same_bytes(cell, module: str, owner: str, name: str, count: int) -> None:
@@ -121,7 +123,7 @@ def test_compiling_without_a_compiler_says_what_to_do(cell, edit, monkeypatch) -
 
 
 def test_a_signal_saves_in_the_middle_of_an_epoch_and_the_run_continues(cell, monkeypatch) -> None:
-    from mtlbench.errors import Interrupted
+    from mtlbench.system.errors import Interrupted
     from mtlbench.training.loop import Trainer
 
     run_cell(cell, load().runtime)

@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtlbench import grid, pipeline
-from mtlbench.errors import DivergedError, ParamsError
-from mtlbench.files import read_json
-from mtlbench.params import load
-from mtlbench.registry import entries
+from mtlbench import pipeline
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.plan.registry import entries
+from mtlbench.system.errors import DivergedError, ParamsError
+from mtlbench.system.files import read_json
 from mtlbench.training import checkpoint
 from mtlbench.training.cell import run_cell, work_folder
-from mtlbench.training.distributed import Ranks, Sharded
-from mtlbench.training.processes import device_names
+from mtlbench.training.processes.launch import device_names
+from mtlbench.training.processes.ranks import Ranks, Sharded
 
 from .conftest import CELL, contents, forget
 

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from mtlbench import grid, pipeline
-from mtlbench.errors import ParamsError
-from mtlbench.files import read_json
-from mtlbench.params import load
-from mtlbench.registry import entries
+from mtlbench import pipeline
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.plan.registry import entries
+from mtlbench.system.errors import ParamsError
+from mtlbench.system.files import read_json
 from mtlbench.training.cell import run_cell
 
 MULTI_TASK = [name for name, found in entries("models").items() if not found.constants.get("single_task", False)]

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import grid, pipeline, status
-from mtlbench.params import load
+from mtlbench import pipeline
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.runs import status
 from mtlbench.training.cell import run_cell, work_folder
 
 from .conftest import CELL

@@ -5,9 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from mtlbench import grid, pipeline
-from mtlbench.files import read_json
-from mtlbench.params import load
+from mtlbench import pipeline
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.system.files import read_json
 from mtlbench.training.cell import run_cell
 
 CELL = "tiny/segnet_split/dwa/seed0"

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench import grid, lease, pipeline, status, store
-from mtlbench.files import read_json
-from mtlbench.params import load
+from mtlbench import pipeline
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.runs import status, store
+from mtlbench.system import lease
+from mtlbench.system.files import read_json
 from mtlbench.training import cell as cell_module
 from mtlbench.training.cell import run_cell, work_folder
 
@@ -205,6 +208,6 @@ import torch
 def asked(*_):
     raise SystemExit("the parent asked CUDA for something")
 torch._C._cuda_getDeviceCount = torch.cuda.is_available = torch.cuda._lazy_init = asked
-import mtlbench.training.several
+import mtlbench.training.processes.several
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from mtlbench.training.distributed import Ranks, Sharded
-from mtlbench.training.processes import launch
+from mtlbench.training.processes.launch import launch
+from mtlbench.training.processes.ranks import Ranks, Sharded
 
 
 def check(ranks: Ranks, device: str) -> None:

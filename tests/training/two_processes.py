@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from mtlbench import grid
-from mtlbench.params import load
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
 from mtlbench.training import data
 from mtlbench.training.cell import make_trainer
-from mtlbench.training.distributed import Ranks
-from mtlbench.training.processes import launch
+from mtlbench.training.processes.launch import launch
+from mtlbench.training.processes.ranks import Ranks
 
 DECODE = data._decode
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtlbench import registry
+from mtlbench.plan import registry
 from mtlbench.weightings._base import Weighting
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mtlbench import registry
+from mtlbench.plan import registry
 
 ENTRIES = registry.entries("weightings")
 NAMES = list(ENTRIES)

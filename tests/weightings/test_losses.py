@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mtlbench.errors import ParamsError
+from mtlbench.system.errors import ParamsError
 from mtlbench.weightings.static import Static
 
 

@@ -137,7 +137,7 @@ def test_mgda_normalisations_change_only_the_weights(rows, update):
 
 @pytest.mark.parametrize("name", ["mgda", "cagrad", "upgrad"])
 def test_exact_solvers_name_their_limit(name, weighting):
-    from mtlbench.errors import ParamsError
+    from mtlbench.system.errors import ParamsError
 
     with pytest.raises(ParamsError, match="at most 12 tasks, found 13"):
         weighting(name, 13)

@@ -8,10 +8,11 @@ from contextlib import suppress
 
 from snakemake.exceptions import WorkflowError
 
-from mtlbench import cluster, grid
-from mtlbench.errors import MtlbenchError
-from mtlbench.files import read_json
-from mtlbench.params import load
+from mtlbench.system import cluster
+from mtlbench.plan import grid
+from mtlbench.system.errors import MtlbenchError
+from mtlbench.system.files import read_json
+from mtlbench.plan.params import load
 
 
 try:

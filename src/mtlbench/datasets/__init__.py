@@ -1,0 +1,1 @@
+"""One file is one dataset; beside them what they share: raw files, prepared arrays, geometry, rendered scenes."""

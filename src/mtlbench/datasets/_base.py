@@ -95,7 +95,7 @@ class Dataset(ABC):
 
     def sources(self, raw: Path) -> dict[str, dict[str, Any]]:
         """{raw file: its SHA-256 and size} of the files that were read, for the manifest."""
-        from mtlbench.datasets._raw import digest_of
+        from mtlbench.datasets.raw.files import digest_of
 
         present = [Path(raw) / file.name for file in self.raw_files() if (Path(raw) / file.name).is_file()]
         return {path.name: {"sha256": digest_of(path), "bytes": path.stat().st_size} for path in present}

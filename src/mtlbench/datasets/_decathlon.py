@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.errors import DataError
+from mtlbench.system.errors import DataError
 
 #: What the file may name: what a NumPy array is pickled with, by its old and its new place.
 _ALLOWED = {

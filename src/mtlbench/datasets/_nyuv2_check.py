@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mtlbench.datasets import _nyuv2_file as nyu
-from mtlbench.errors import DataError
+from mtlbench.system.errors import DataError
 
 #: Most images that are looked at.
 _SAMPLE = 16

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtlbench.errors import DataError
+from mtlbench.system.errors import DataError
 
 if TYPE_CHECKING:
     import h5py

@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
-from mtlbench.datasets import _packages as packages
 from mtlbench.datasets._base import Dataset, Login, RawFile, Split
 from mtlbench.datasets._cityscapes_labels import class_names, label_lookup
-from mtlbench.datasets._raw import check, digest_of, digest_of_folder
-from mtlbench.datasets._resize import resize_nearest, resize_picture
-from mtlbench.errors import DataError
+from mtlbench.datasets.geometry.resize import resize_nearest, resize_picture
+from mtlbench.datasets.raw import packages
+from mtlbench.datasets.raw.files import check, digest_of, digest_of_folder
+from mtlbench.system.errors import DataError
 
 _SITE = "https://www.cityscapes-dataset.com"
 _HOW = (

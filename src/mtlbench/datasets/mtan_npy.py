@@ -12,8 +12,8 @@ from pydantic import Field
 from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets._base import Dataset, RawFile, Split
 from mtlbench.datasets._cityscapes_labels import class_names
-from mtlbench.datasets._raw import digest_of_folder
-from mtlbench.errors import DataError, ParamsError
+from mtlbench.datasets.raw.files import digest_of_folder
+from mtlbench.system.errors import DataError, ParamsError
 
 _SPLITS = {"train": "train", "test": "val"}
 #: A stored value may leave its range by this much: sums of weights in a resizing are not exactly 1.

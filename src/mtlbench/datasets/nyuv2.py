@@ -11,12 +11,12 @@ from pydantic import Field
 
 from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets._base import Dataset, RawFile, Split
-from mtlbench.datasets._camera import NYUV2_CAMERA
-from mtlbench.datasets._normals import normals_from_depth
 from mtlbench.datasets._nyuv2_check import check_orientation
-from mtlbench.datasets._raw import digest_of_folder, require
-from mtlbench.datasets._resize import resize_nearest, resize_picture
-from mtlbench.errors import DataError
+from mtlbench.datasets.geometry.camera import NYUV2_CAMERA
+from mtlbench.datasets.geometry.normals import normals_from_depth
+from mtlbench.datasets.geometry.resize import resize_nearest, resize_picture
+from mtlbench.datasets.raw.files import digest_of_folder, require
+from mtlbench.system.errors import DataError
 
 _SITE = "horatio.cs.nyu.edu/mit/silberman"
 _META = "https://raw.githubusercontent.com/ankurhanda/nyuv2-meta-data/master"

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtlbench.errors import ParamsError
+from mtlbench.system.errors import ParamsError
 
 
 class Model(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtlbench.models._base import Model, meta_twin
-from mtlbench.registry import check_options, entry
+from mtlbench.plan.registry import check_options, entry
 
 #: The operations that count: convolutions and linear layers.
 COUNTED = ("convolution", "_convolution", "addmm")

@@ -7,10 +7,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
-from mtlbench.models._options import Depth, Dropout, Weights
 from mtlbench.models.blocks.deeplab import heads
 from mtlbench.models.blocks.mixture import Blend
 from mtlbench.models.blocks.resnet import STEM_CHANNELS, ResNetBackbone
+from mtlbench.plan.options import Depth, Dropout, Weights
 
 
 class ResNetMMoE(Model):

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
-from mtlbench.models._options import Depth, Dropout, Weights
 from mtlbench.models.blocks.attention import AttentionMask
 from mtlbench.models.blocks.deeplab import heads
 from mtlbench.models.blocks.pooling import MaxPool
 from mtlbench.models.blocks.resnet import ResNetBackbone, projected_bottleneck
+from mtlbench.plan.options import Depth, Dropout, Weights
 
 
 class ResNetMTAN(Model):

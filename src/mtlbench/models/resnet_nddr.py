@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from mtlbench.models._options import Depth, Dropout, Weights
 from mtlbench.models.blocks.nddr import NDDR
 from mtlbench.models.blocks.towers import MixedTowers
+from mtlbench.plan.options import Depth, Dropout, Weights
 
 
 class ResNetNDDR(MixedTowers):

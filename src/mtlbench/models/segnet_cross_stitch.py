@@ -7,10 +7,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
-from mtlbench.models._options import Width
 from mtlbench.models.blocks.cross_stitch import CrossStitch
 from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
 from mtlbench.models.blocks.segnet import decoder_blocks, encoder_blocks, heads, initialise, scaled
+from mtlbench.plan.options import Width
 
 
 class SegNetCrossStitch(Model):

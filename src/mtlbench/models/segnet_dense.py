@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.models._base import Model
-from mtlbench.models._options import Width
 from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
 from mtlbench.models.blocks.segnet import (
     CONVOLUTIONS,
@@ -17,6 +16,7 @@ from mtlbench.models.blocks.segnet import (
     initialise,
     scaled,
 )
+from mtlbench.plan.options import Width
 
 
 class SegNetDense(Model):

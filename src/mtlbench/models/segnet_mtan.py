@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mtlbench.models._base import Model
-from mtlbench.models._options import Width
 from mtlbench.models.blocks.segnet import initialise, scaled
 from mtlbench.models.blocks.segnet_mtan import SegNetAttention
+from mtlbench.plan.options import Width
 
 
 class SegNetMTAN(Model):

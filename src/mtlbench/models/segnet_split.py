@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mtlbench.models._base import Model
-from mtlbench.models._options import Width
 from mtlbench.models.blocks.segnet import SegNetBackbone, heads, initialise, scaled
+from mtlbench.plan.options import Width
 
 
 class SegNetSplit(Model):

@@ -1,1 +1,1 @@
-"""From finished cells to the report: tables, statistics, figures and the page."""
+"""From finished cells to the report: rows, evidence, figures and the page. Nothing here trains or needs raw data."""

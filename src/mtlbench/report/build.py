@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from mtlbench.files import write_json, write_text
-from mtlbench.report import aggregate, stability
-from mtlbench.report.analysis import Analysis, analyse
-from mtlbench.report.costs import cost_table
-from mtlbench.report.grid import Grid, load_grid, mean
-from mtlbench.report.inputs import CellInput, ReportInput
-from mtlbench.report.page import Page, render
-from mtlbench.report.sections import draw_all
-from mtlbench.report.tables import Table, comparison_table, csv_records, latex, markdown
-from mtlbench.report.text import DASH, protocol_text
+from mtlbench.report.evidence import stability
+from mtlbench.report.evidence.analysis import Analysis, analyse
+from mtlbench.report.figures.all import draw_all
+from mtlbench.report.page.page import Page, render
+from mtlbench.report.page.tables import Table, comparison_table, csv_records, latex, markdown
+from mtlbench.report.rows import tidy
+from mtlbench.report.rows.costs import cost_table
+from mtlbench.report.rows.grid import Grid, load_grid, mean
+from mtlbench.report.rows.inputs import CellInput, ReportInput
+from mtlbench.report.rows.text import DASH, protocol_text
+from mtlbench.system.files import write_json, write_text
 
 #: For the tables that `snakemake --report` shows in a frame of their own.
 _STYLE = """<!doctype html><meta charset="utf-8"><style>
@@ -56,8 +57,8 @@ def write_summary(report: ReportInput, folder: Path) -> dict[str, Path]:
 
 def _write_tidy(grid: Grid, folder: Path) -> dict[str, Path]:
     paths = {name: folder / name for name in ("summary.csv", "curves.csv", "metrics.json")}
-    write_csv(paths["summary.csv"], aggregate.summary(grid))
-    write_csv(paths["curves.csv"], aggregate.curves(grid), digits=6)
+    write_csv(paths["summary.csv"], tidy.summary(grid))
+    write_csv(paths["curves.csv"], tidy.curves(grid), digits=6)
     write_json(paths["metrics.json"], flat_metrics(grid))
     return paths
 

@@ -108,7 +108,7 @@ class Task(ABC):
 
 def make_tasks(descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, Task]:
     """Task objects from ``Dataset.tasks``: {task name: constructor arguments}."""
-    from mtlbench.registry import entry
+    from mtlbench.plan.registry import entry
 
     return {name: entry("tasks", name).load()(**arguments) for name, arguments in descriptions.items()}
 

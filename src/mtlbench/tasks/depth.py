@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from mtlbench.errors import ParamsError
+from mtlbench.system.errors import ParamsError
 from mtlbench.tasks._base import Metric
 from mtlbench.tasks._distance import DistanceTask
 

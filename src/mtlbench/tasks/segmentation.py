@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.errors import ParamsError
 from mtlbench.metrics.counting import count_per_image
 from mtlbench.metrics.segmentation import argmax_classes, confusion_matrices, mean_iou, pixel_accuracy
+from mtlbench.system.errors import ParamsError
 from mtlbench.tasks._base import Metric, Task
 from mtlbench.tasks._draw import INVALID, class_colours
 

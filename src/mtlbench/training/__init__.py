@@ -1,0 +1,1 @@
+"""One cell from its spec to its files: data on the device, the loop, checkpoints, evaluation, outputs."""

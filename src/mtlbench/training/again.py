@@ -8,9 +8,9 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from mtlbench.files import read_json
-from mtlbench.grid import Cell
-from mtlbench.params import Runtime
+from mtlbench.plan.grid import Cell
+from mtlbench.plan.params import Runtime
+from mtlbench.system.files import read_json
 from mtlbench.training.cell import make_trainer
 from mtlbench.training.evaluate import evaluate
 from mtlbench.training.history import without_nan

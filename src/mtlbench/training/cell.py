@@ -17,25 +17,26 @@ import safetensors.torch
 import torch
 from tqdm import tqdm
 
-from mtlbench import keys, provenance, store
-from mtlbench.errors import BusyError, DataError, DivergedError, Interrupted, MtlbenchError, ParamsError
-from mtlbench.files import atomic_writer, read_json, write_json, write_text
-from mtlbench.grid import Cell
-from mtlbench.lease import Lease, lease
 from mtlbench.models._base import Model
 from mtlbench.models._cost import forward_flops, parameter_count
-from mtlbench.params import Protocol, Runtime, Training
-from mtlbench.registry import entry
+from mtlbench.plan import keys
+from mtlbench.plan.grid import Cell
+from mtlbench.plan.params import Protocol, Runtime, Training
+from mtlbench.plan.registry import entry
+from mtlbench.runs import provenance, store
+from mtlbench.system.errors import BusyError, DataError, DivergedError, Interrupted, MtlbenchError, ParamsError
+from mtlbench.system.files import atomic_writer, read_json, write_json, write_text
+from mtlbench.system.lease import Lease, lease
 from mtlbench.tasks._base import Task, make_tasks
 from mtlbench.training import device as devices
 from mtlbench.training import history
 from mtlbench.training.data import Split, in_batches
-from mtlbench.training.distributed import Ranks
 from mtlbench.training.evaluate import Evaluation, evaluate
 from mtlbench.training.loop import Data, Hooks, Trainer
 from mtlbench.training.masks import attention_masks
+from mtlbench.training.processes.ranks import Ranks
+from mtlbench.training.processes.signals import StopSignal
 from mtlbench.training.seeds import derive
-from mtlbench.training.signals import StopSignal
 from mtlbench.weightings._base import Weighting
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def _train_into_store(cell: Cell, runtime: Runtime, holder: Lease, record_diverg
         if processes == 1:
             _make_result(cell, runtime, holder, record_divergence)
         else:
-            from mtlbench.training.processes import device_names, launch
+            from mtlbench.training.processes.launch import device_names, launch
 
             launch(device_names(runtime, processes), _help_make_result, cell, runtime, holder, record_divergence)
 
@@ -228,7 +229,7 @@ def load_data(
         share = weighting.held_out_share
     if share is None:
         return Data(train, test, torch.arange(train.count), torch.empty(0, dtype=torch.int64))
-    from mtlbench.datasets._split import held_out_indices
+    from mtlbench.datasets.prepared.held_out import held_out_indices
 
     kept, held_out = held_out_indices(train.count, train.groups, share, seed=0)
     return Data(train, test, torch.as_tensor(kept), torch.as_tensor(held_out))

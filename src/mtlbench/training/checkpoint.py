@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from mtlbench.files import atomic_writer, digest
+from mtlbench.system.files import atomic_writer, digest
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"state-(\d{6})-(\d{6})\.([0-9a-f]{16})\.pt")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.errors import DataError
+from mtlbench.system.errors import DataError
 
 #: Share of the free device memory that the arrays may take under ``runtime.data: auto``.
 _SHARE = 0.4

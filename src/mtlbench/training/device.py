@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from mtlbench.errors import ParamsError
+from mtlbench.system.errors import ParamsError
 
 
 def choose(name: str) -> torch.device:

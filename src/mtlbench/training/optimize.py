@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from mtlbench.params import Optimizer, Schedule
+from mtlbench.plan.params import Optimizer, Schedule
 from mtlbench.weightings._base import Weighting
 
 

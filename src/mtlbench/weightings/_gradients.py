@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtlbench.errors import ParamsError
+from mtlbench.system.errors import ParamsError
 from mtlbench.weightings._base import Weighting, detached
 
 # The matrix's width is a multiple of this, so that the Gram matrix is a sum over equal blocks.

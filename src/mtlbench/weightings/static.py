@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.errors import ParamsError, nearest
+from mtlbench.system.errors import ParamsError, nearest
 from mtlbench.weightings._base import Weighting
 
 

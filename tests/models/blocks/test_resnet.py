@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead as TorchvisionHead
 
-from mtlbench.errors import ParamsError
 from mtlbench.models.blocks.deeplab import DeepLabHead
 from mtlbench.models.blocks.resnet import ResNetBackbone, channels
+from mtlbench.system.errors import ParamsError
 
 
 @pytest.mark.slow

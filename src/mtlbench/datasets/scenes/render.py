@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtlbench.datasets._camera import Camera
+from mtlbench.datasets.geometry.camera import Camera
 from mtlbench.datasets.scenes.draw import Draw
 from mtlbench.datasets.scenes.furniture import CEILING, FLOOR, WALL, WINDOW
 from mtlbench.datasets.scenes.room import Room

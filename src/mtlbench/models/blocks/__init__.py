@@ -1,0 +1,1 @@
+"""Parts that several architectures share. Nothing here is an entry of a grid."""

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from mtlbench.errors import ParamsError
+from mtlbench.system.errors import ParamsError
 
 #: Dilation of layer1 .. layer4.
 DILATIONS = (1, 1, 2, 4)

@@ -1,0 +1,1 @@
+"""Cameras, surface normals from depth, and resizing of pictures and maps."""

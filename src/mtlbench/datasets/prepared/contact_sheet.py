@@ -1,0 +1,107 @@
+"""A picture of some prepared images with all their maps, so that a person can judge the data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mtlbench.datasets._base import Dataset
+from mtlbench.datasets.prepared.layout import array_names
+from mtlbench.system.files import atomic_writer
+
+_ROWS = 4
+_CELL_WIDTH = 300
+_GAP, _TITLE, _MARGIN = 8, 22, 12
+_INK, _PAPER = (30, 30, 30), (255, 255, 255)
+
+
+def write_contact_sheet(folder: Path, dataset: Dataset) -> Path:
+    """Write ``contact_sheet.png`` into a folder that holds prepared arrays; the rows are spread over each split."""
+    from mtlbench.tasks._base import make_tasks
+
+    tasks = make_tasks(dataset.tasks)
+    height, width = dataset.size
+    cell = (_CELL_WIDTH, max(1, round(_CELL_WIDTH * height / width)))
+    rows = []
+    for split in ("train", "test"):
+        arrays = {n: np.load(folder / split / f"{n}.npy", mmap_mode="r") for n in array_names(dataset.tasks)}
+        count = len(arrays["image"])
+        for index in np.unique(np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int)):
+            pictures = [np.moveaxis(np.asarray(arrays["image"][index]), 0, -1)]
+            pictures += [tasks[name].draw(np.asarray(arrays[name][index])) for name in dataset.tasks]
+            rows.append((f"{split} {index}", [_fit(picture, cell) for picture in pictures]))
+    legend = _legend(dataset, tasks, len(rows[0][1]) * (cell[0] + _GAP) - _GAP)
+    sheet = _assemble(rows, ["image", *dataset.tasks], cell, legend)
+    path = folder / "contact_sheet.png"
+    with atomic_writer(path) as file:
+        sheet.save(file, format="PNG")
+    return path
+
+
+def _fit(picture: np.ndarray, cell: tuple[int, int]) -> Image.Image:
+    """Nearest: enlarging must not invent colours between classes."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    smaller = image.width > cell[0]
+    return image.resize(cell, Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)
+
+
+def _assemble(
+    rows: list[tuple[str, list[Image.Image]]], titles: list[str], cell: tuple[int, int], legend: Image.Image
+) -> Image.Image:
+    width = 2 * _MARGIN + len(titles) * (cell[0] + _GAP) - _GAP
+    step = cell[1] + _TITLE
+    sheet = Image.new("RGB", (width, 2 * _MARGIN + len(rows) * step + legend.height), _PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for r, (label, pictures) in enumerate(rows):
+        for c, (title, picture) in enumerate(zip(titles, pictures, strict=True)):
+            x, y = _MARGIN + c * (cell[0] + _GAP), _MARGIN + r * step
+            pen.text((x, y + 2), f"{label}: {title}" if c == 0 else title, _INK, font)
+            sheet.paste(picture, (x, y + _TITLE - 2))
+    sheet.paste(legend, (_MARGIN, _MARGIN + len(rows) * step))
+    return sheet
+
+
+def _legend(dataset: Dataset, tasks: Mapping[str, Any], width: int) -> Image.Image:
+    """What the colours mean: one line of swatches for each task."""
+    font = ImageFont.load_default(14)
+    lines = [_swatches(name, dataset.tasks[name], task) for name, task in tasks.items()]
+    image = Image.new("RGB", (width, 2000), _PAPER)
+    pen = ImageDraw.Draw(image)
+    y = 6
+    for name, swatches in zip(tasks, lines, strict=True):
+        pen.text((0, y), f"{name}:", _INK, font)
+        x = 110
+        for text, colours in swatches:
+            needed = 18 * len(colours) + 8 + round(pen.textlength(text, font)) + 16
+            if x + needed > width:
+                x, y = 110, y + 22
+            for colour in colours:
+                pen.rectangle((x, y + 1, x + 17, y + 15), tuple(int(v) for v in colour), _INK)
+                x += 18
+            pen.text((x + 6, y), text, _INK, font)
+            x += needed - 18 * len(colours)
+        y += 26
+    return image.crop((0, 0, width, y))
+
+
+def _swatches(name: str, arguments: Mapping[str, Any], task: Any) -> list[tuple[str, list[np.ndarray]]]:
+    """(text, colours) pairs, drawn by the task itself so that they cannot disagree with the pictures."""
+    if name == "segmentation":
+        labels = np.arange(-1, arguments["classes"], dtype=np.int8)
+        colours = task.draw(labels[None])[0]
+        return [(text, [colour]) for text, colour in zip(["void", *arguments["class_names"]], colours, strict=True)]
+    if name == "normals":
+        directions = {
+            "invalid": (0, 0, 0), "facing the camera": (0, 0, -1), "facing right": (1, 0, 0), "left": (-1, 0, 0),
+            "up": (0, -1, 0), "down": (0, 1, 0),
+        }  # fmt: skip
+        colours = task.draw(np.array(list(directions.values()), np.float16).T[:, None])[0]
+        return [(text, [colour]) for text, colour in zip(directions, colours, strict=True)]
+    low, high = task.display_range
+    unit = arguments.get("unit", "") if name == "inverse_depth" else "m"
+    values = np.linspace(max(low, high / 1000), high, 9, dtype=np.float16)
+    ramp = task.draw(values[None, None])[0]
+    invalid = task.draw(np.zeros((1, 1, 1), np.float16))[0, 0]
+    return [("invalid", [invalid]), (f"{low:g} to {high:g} {unit}".strip(), list(ramp))]

@@ -1,0 +1,70 @@
+"""What a prepared dataset holds, as text for a person."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mtlbench.datasets.prepared.prepare import check_prepared
+from mtlbench.plan.keys import find_manifest, read_manifest
+from mtlbench.system.errors import DataError
+
+
+def describe(folder: Path, verify: bool = False) -> str:
+    """Counts, sizes, value ranges, class shares, sources and the contact sheet's place, from the manifest.
+
+    ``verify`` digests every file again. Raises DataError when nothing complete is prepared in ``folder``.
+    """
+    folder = Path(folder)
+    manifest = find_manifest(folder)
+    if manifest is None:
+        raise DataError(f"{folder}: nothing complete is prepared here; run `mtlbench prepare` first")
+    record = check_prepared(folder) if verify else read_manifest(manifest)
+    height, width = record["size"]
+    splits = sorted(record["counts"], reverse=True)  # train before test
+    size = sum(output["bytes"] for output in record["outputs"].values())
+    counts = ", ".join(f"{record['counts'][name]} {name}" for name in splits)
+    lines = [
+        f"{folder}  key {record['key']}",
+        f"images: {counts}, {height}x{width}, {size / 1e6:.1f} MB" + (", all digests right" if verify else ""),
+        f"tasks: {', '.join(record['tasks'])}",
+    ]
+    if record["note"]:
+        lines.append(f"note: {record['note']}")
+    for name, source in record["sources"].items():
+        lines.append(f"source: {name}  {source['bytes']} bytes  sha256 {source['sha256']}")
+    for text, found in record["remarks"].items():
+        lines.append(f"remark: {text} ({found['images']} images, {found['pixels']} pixels)")
+    lines += ["", *_ranges(record, splits), ""]
+    if "segmentation" in record["tasks"]:
+        lines += [*_shares(record, splits), ""]
+    lines.append(f"contact sheet: {folder / 'contact_sheet.png'}")
+    return "\n".join(lines)
+
+
+def _ranges(record: dict[str, Any], splits: list[str]) -> list[str]:
+    rows = [("array", "split", "min", "max", "mean", "std", "invalid")]
+    for array in record["statistics"][splits[0]]:
+        for split in splits:
+            values = record["statistics"][split][array]
+            mean = "  ".join(_number(v) for v in values.get("mean") or [])
+            std = "  ".join(_number(v) for v in values.get("std") or [])
+            ends = [_number(values.get(end)) for end in ("min", "max")]
+            rows.append((array, split, *ends, mean, std, f"{100 * values['invalid_share']:.2f} %"))
+    return _table(rows)
+
+
+def _shares(record: dict[str, Any], splits: list[str]) -> list[str]:
+    rows = [("class", *(f"{split} %" for split in splits))]
+    for name in record["tasks"]["segmentation"]["class_names"]:
+        shares = [record["statistics"][split]["segmentation"]["class_shares"][name] for split in splits]
+        rows.append((name, *(f"{100 * share:.2f}" for share in shares)))
+    return [*_table(rows), "(shares of the labelled pixels)"]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,184 @@
+"""Preparing a dataset once: arrays per split, contact sheet, manifest; parallel, resumable, atomic.
+
+The arrays grow in a folder beside the final one (``.<name>.<key>.unfinished``) whose log lists the chunks that are
+safely on disk, so a run that was killed continues. The finished folder is renamed into place and the manifest
+is written last: without it, nothing counts as prepared.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from mtlbench.datasets._base import Dataset, Progress, Split
+from mtlbench.datasets.prepared.fill import CHUNK, LOG, Chunks, fill
+from mtlbench.datasets.prepared.statistics import describe, total_remarks
+from mtlbench.datasets.raw.progress import reporter
+from mtlbench.plan.keys import Spec, find_manifest, key, manifest_name, read_manifest, write_manifest
+from mtlbench.system.errors import DataError
+from mtlbench.system.files import digest, fsync_folder
+
+
+def prepare(
+    name: str,
+    dataset: Dataset,
+    raw: Path,
+    out: Path,
+    spec: Spec,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the prepared arrays of ``dataset`` into ``out`` and return the manifest's path.
+
+    Returns at once when the manifest of ``spec`` is there. Waits while another process prepares into the same
+    folder. ``jobs`` processes load images; neither their number nor an interruption changes a byte. Raises
+    DataError when raw files are missing or wrong, when an image breaks the layout, or when the disk is full;
+    an earlier complete result stays until the new one is whole.
+    """
+    out = Path(out)
+    target = out / manifest_name(key(spec))
+    if target.is_file():
+        return target
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(out.with_name(f".{out.name}.lock"), name):
+        if target.is_file():
+            return target
+        beside = out.with_name(f".{out.name}.{key(spec)}.unfinished")
+        _recover(out, beside)
+        with _disk_full(out):
+            splits = dataset.splits(Path(raw))
+            _check_splits(name, splits)
+            with contextlib.nullcontext(progress) if progress else reporter(f"prepare {name}") as report:
+                chunks = fill(beside, dataset, splits, jobs, report)
+            statistics = _finish(beside, dataset, splits, chunks)
+            remarks = total_remarks([chunk.remarks for _, chunk in sorted(chunks.items())])
+            sources = dataset.sources(Path(raw))
+            _install(beside, out)
+            return _seal(out, dataset, spec, splits, statistics, sources, remarks)
+
+
+def check_prepared(out: Path) -> dict[str, Any]:
+    """The manifest's record, after every file in ``out`` was digested again; DataError names what differs."""
+    manifest = find_manifest(out)
+    if manifest is None:
+        raise DataError(f"{out}: no manifest, so nothing complete is prepared here; run `mtlbench prepare` again")
+    record = read_manifest(manifest)
+    wrong = []
+    for name, expected in record["outputs"].items():
+        path = Path(out) / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing")
+        elif path.stat().st_size != expected["bytes"] or digest(path) != expected["sha256"]:
+            wrong.append(f"{name} has other content than when it was prepared")
+    if wrong:
+        raise DataError(f"{out}: {'; '.join(wrong)}. Remove the folder and run `mtlbench prepare` again")
+    return record
+
+
+@contextlib.contextmanager
+def _alone(path: Path, name: str) -> Iterator[None]:
+    """Hold the dataset's lock; the lock file disappears with the last holder (data folders are tracked by DVC)."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"prepare {name}: another process is preparing it, waiting for it to end", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _recover(out: Path, beside: Path) -> None:
+    """Take back a folder that was renamed into place but never got its manifest; drop work of other specs."""
+    for other in out.parent.glob(f".{out.name}.*.unfinished"):
+        if other != beside:
+            shutil.rmtree(other)
+    if not beside.exists() and (out / f".{beside.name}").is_file() and find_manifest(out) is None:
+        os.replace(out, beside)
+        (beside / f".{beside.name}").unlink()
+
+
+@contextlib.contextmanager
+def _disk_full(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(out.parent).free
+        raise DataError(
+            f"{out}: the disk is full ({free / 1e9:.1f} GB free); free some space and run the same command again, "
+            "it continues from the images that are already there"
+        ) from error
+
+
+def _check_splits(name: str, splits: Mapping[str, Split]) -> None:
+    for split in ("train", "test"):
+        count = splits[split].count if split in splits else 0
+        if count < 1:
+            raise DataError(f"{name}: expected at least one {split} image, found {count}; check the raw files' splits")
+
+
+def _finish(beside: Path, dataset: Dataset, splits: Mapping[str, Split], chunks: Chunks) -> dict[str, dict[str, Any]]:
+    """Scene numbers and contact sheet into the unfinished folder; statistics by split."""
+    from mtlbench.datasets.prepared.contact_sheet import write_contact_sheet
+
+    for name, split in splits.items():
+        if split.groups is not None:
+            np.save(beside / name / "group.npy", np.asarray(split.groups, np.int32))
+    write_contact_sheet(beside, dataset)
+    return {
+        name: describe([chunks[name, start].sums for start in range(0, split.count, CHUNK)], dataset.tasks)
+        for name, split in splits.items()
+    }
+
+
+def _install(beside: Path, out: Path) -> None:
+    """Put the unfinished folder in the place of ``out``. The old manifest goes first: it is no longer true."""
+    for manifest in out.glob("manifest.*.json"):
+        manifest.unlink()
+    (beside / f".{beside.name}").touch()
+    if out.exists():
+        fsync_folder(out)
+        old = out.with_name(f".{out.name}.old.unfinished")
+        if old.exists():
+            shutil.rmtree(old)
+        os.replace(out, old)
+        os.replace(beside, out)
+        shutil.rmtree(old)
+    else:
+        os.replace(beside, out)
+    fsync_folder(out.parent)
+
+
+def _seal(
+    out: Path, dataset: Dataset, spec: Spec, splits: Mapping[str, Split], statistics: Any, sources: Any, remarks: Any
+) -> Path:
+    marker = next(iter(out.glob("..*.unfinished")), None)
+    outputs = {str(path.relative_to(out)): path for path in sorted([*out.glob("*/*.npy"), out / "contact_sheet.png"])}
+    arrays = {
+        name: {"shape": list(array.shape), "dtype": str(array.dtype)}
+        for name, path in outputs.items()
+        if path.suffix == ".npy"
+        for array in (np.load(path, mmap_mode="r"),)
+    }
+    manifest = write_manifest(
+        out, spec, outputs,
+        counts={name: split.count for name, split in splits.items()}, arrays=arrays, statistics=statistics,
+        sources=sources, tasks=dataset.tasks, size=list(dataset.size), note=dataset.note,
+        remarks=remarks,
+    )  # fmt: skip
+    (out / LOG).unlink()
+    if marker:
+        marker.unlink()
+    return manifest

@@ -1,0 +1,1 @@
+"""Raw files: where they come from, how they are fetched, and reading packages of many members."""

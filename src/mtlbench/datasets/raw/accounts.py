@@ -1,0 +1,59 @@
+"""Sessions for downloads, with a login where the site wants one. Accounts never reach files, logs or messages."""
+
+import netrc
+import os
+from urllib.parse import urlsplit
+
+import requests
+
+from mtlbench.datasets._base import Login, RawFile
+from mtlbench.system.errors import DataError
+
+_NAME = "mtlbench (data set preparation)"
+
+
+def open_session(file: RawFile, url: str, timeout: float) -> requests.Session:
+    """A session that may fetch ``file`` from ``url``; raises DataError when the login fails.
+
+    Only addresses on the login form's own host get a login: a mirror needs none and must not see the account.
+    """
+    session = requests.Session()
+    session.headers["User-Agent"] = _NAME
+    if file.login is not None and urlsplit(url).netloc == urlsplit(file.login.url).netloc:
+        _log_in(session, file, file.login, timeout)
+    return session
+
+
+def _log_in(session: requests.Session, file: RawFile, login: Login, timeout: float) -> None:
+    user, password = _account(file, login)
+    form = {"username": user, "password": password, "submit": "Login"}
+    try:
+        session.get(login.url, timeout=timeout)
+        answer = session.post(login.url, data=form, timeout=timeout, allow_redirects=False)
+    except requests.RequestException:
+        raise DataError(f"no connection to {login.url} (no network, or the server is down)") from None
+    # The site answers a good login with a redirect, a bad one with the form again.
+    if answer.status_code not in (301, 302, 303):
+        raise DataError(
+            f"{login.url} refused the login (answer {answer.status_code}): check {login.user_variable} and "
+            f"{login.password_variable}, or the entry for {urlsplit(login.url).hostname} in ~/.netrc"
+        )
+
+
+def _account(file: RawFile, login: Login) -> tuple[str, str]:
+    user, password = os.environ.get(login.user_variable), os.environ.get(login.password_variable)
+    if user and password:
+        return user, password
+    host = urlsplit(login.url).hostname or ""
+    try:
+        entry = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
+    except FileNotFoundError:
+        entry = None
+    except netrc.NetrcParseError as error:
+        raise DataError(f"~/.netrc line {error.lineno}: cannot be read ({error.msg})") from None
+    if entry and entry[0] and entry[2]:
+        return entry[0], entry[2]
+    raise DataError(
+        f"an account is needed. {file.instructions} Or set {login.user_variable} and {login.password_variable} in the "
+        f"environment, or add a line for {host} to ~/.netrc; they are used for the download only and stored nowhere"
+    )

@@ -1,0 +1,64 @@
+"""Raw files: where they must be, and that they are the published ones."""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from mtlbench.datasets._base import RawFile
+from mtlbench.system.errors import DataError
+from mtlbench.system.files import digest
+
+
+def require(raw: Path, files: Sequence[RawFile]) -> None:
+    """Raise DataError unless every file is in the folder ``raw`` with its published size and digest."""
+    missing = [file for file in files if not (raw / file.name).is_file()]
+    if missing:
+        lines = [f"{raw}: expected {len(files)} raw files, {len(missing)} of them missing:"]
+        lines += [f"  {file.name}: {how_to_get(file)}" for file in missing]
+        raise DataError("\n".join(lines))
+    for file in files:
+        check(raw / file.name, file)
+
+
+def check(path: Path, file: RawFile) -> None:
+    """Raise DataError unless ``path`` has the size and digest that ``file`` states (where it states them)."""
+    found = path.stat().st_size
+    if file.bytes is not None and found != file.bytes:
+        cut = " (the download was cut off?)" if found < file.bytes else ""
+        raise DataError(
+            f"{path}: expected {file.bytes} bytes, found {found}{cut}. Remove it and get it again: {how_to_get(file)}"
+        )
+    for algorithm, expected in (("sha256", file.sha256), ("md5", file.md5 if file.sha256 is None else None)):
+        if expected is not None and (actual := digest_of(path, algorithm)) != expected:
+            raise DataError(
+                f"{path}: wrong checksum: expected {algorithm} {expected}, found {actual}. The file is damaged or is "
+                f"not the published one. Remove it and get it again: {how_to_get(file)}"
+            )
+
+
+def how_to_get(file: RawFile) -> str:
+    """One sentence that says where a raw file comes from."""
+    if file.instructions:
+        return file.instructions
+    return f"download {file.urls[0]}" if file.urls else "this file has no public address"
+
+
+def digest_of(path: Path, algorithm: str = "sha256") -> str:
+    """The digest of a file, computed once per process and state of the file."""
+    state = path.stat()
+    return _digest(path, algorithm, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(path: Path, algorithm: str, _size: int, _changed: int) -> str:
+    return digest(path, algorithm)
+
+
+def digest_of_folder(folder: Path, pattern: str) -> dict[str, int | str]:
+    """One digest for all files of a folder that match: the SHA-256 of their names and digests in order."""
+    paths = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(f"{path.relative_to(folder).as_posix()} {digest_of(path)}\n".encode())
+    return {"sha256": total.hexdigest(), "bytes": sum(path.stat().st_size for path in paths), "files": len(paths)}

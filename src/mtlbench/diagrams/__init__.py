@@ -1,0 +1,1 @@
+"""Drawings of the architectures, traced from the networks themselves."""

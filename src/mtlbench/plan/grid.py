@@ -1,0 +1,259 @@
+"""From parameters to cells: every training run of a grid with its spec, key and places on disk."""
+
+import difflib
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtlbench.plan import keys
+from mtlbench.plan.params import Experiment, Params, split_kind
+from mtlbench.plan.registry import entry
+from mtlbench.system.errors import ParamsError, nearest
+from mtlbench.system.files import digest
+
+#: Bumped by hand when code is meant to change the numbers of every cell.
+TRAINING_VERSION = 1
+#: The same for the report's pages.
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A dataset of params.yaml: what it is made of and where its arrays are."""
+
+    name: str
+    kind: str
+    options: dict[str, Any]
+    source: str | None
+    spec: dict[str, Any]
+    key: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the prepared arrays are."""
+        return Path("data/prepared") / self.name
+
+    @property
+    def manifest(self) -> Path:
+        """Exists when the arrays are complete and belong to this spec."""
+        return self.folder / keys.manifest_name(self.key)
+
+    def build(self) -> Any:
+        """The Dataset object."""
+        return entry("datasets", self.kind).load()(**self.options)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run: experiment, model, weighting and seed."""
+
+    experiment: str
+    model: str
+    weighting: str
+    seed: int
+    tasks: tuple[str, ...]
+    dataset: PreparedDataset
+    spec: dict[str, Any]
+    key: str
+
+    @property
+    def path(self) -> str:
+        """``experiment/model/weighting/seed<n>``, the cell's name for people and its folder."""
+        return f"{self.experiment}/{self.model}/{self.weighting}/seed{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Small results: metrics, curves, samples, manifest."""
+        return Path("results/cells") / self.path
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """The trained weights."""
+        return Path("checkpoints") / self.path
+
+    @property
+    def manifest(self) -> Path:
+        """Exists when the cell is complete for this spec."""
+        return self.folder / keys.manifest_name(self.key)
+
+
+def dataset(params: Params, name: str) -> PreparedDataset:
+    """The dataset of that name; raises ParamsError with the nearest known name."""
+    if name not in params.datasets:
+        raise ParamsError(f"unknown dataset '{name}'. {nearest(name, params.datasets)}")
+    block = params.datasets[name]
+    kind, options = split_kind("datasets", name, block, f"datasets.{name}", extra=("source",))
+    return _dataset(name, kind, keys.canonical(options), block.get("source"))
+
+
+@functools.lru_cache(maxsize=256)
+def _dataset(name: str, kind: str, options_json: str, source: str | None) -> PreparedDataset:
+    import json
+
+    options = json.loads(options_json)
+    made = entry("datasets", kind).load()(**options)
+    raw = {file.name: file.sha256 or file.md5 for file in made.raw_files()}
+    spec = {"kind": kind, "version": made.version, "options": options, "raw": raw}
+    return PreparedDataset(name, kind, options, source, spec, keys.key(spec))
+
+
+def experiment(params: Params, name: str) -> Experiment:
+    """The experiment of that name; raises ParamsError with the nearest known name."""
+    if name not in params.experiments:
+        raise ParamsError(f"unknown experiment '{name}'. {nearest(name, params.experiments)}")
+    return params.experiments[name]
+
+
+def cells(params: Params, name: str) -> list[Cell]:
+    """All cells of an experiment, baselines first, in the order of params.yaml."""
+    grid = experiment(params, name)
+    data = dataset(params, grid.dataset)
+    made = data.build()
+    for task in grid.tasks:
+        if task not in made.tasks:
+            raise ParamsError(
+                f"experiments.{name}.tasks: dataset '{data.name}' has no '{task}'. {nearest(task, made.tasks)}"
+            )
+    common = {
+        "version": TRAINING_VERSION,
+        "dataset": data.key,
+        "training": grid.training.model_dump(),
+        "protocol": grid.protocol.model_dump(),
+    }
+    found = []
+    runs: list[tuple[str, tuple[str, ...], dict[str, Any]]]
+    for label, block in grid.models.items():
+        model = _resolve("models", label, block, f"experiments.{name}.models.{label}")
+        _check_size(model["kind"], made.size, f"experiments.{name}.models.{label}")
+        if entry("models", model["kind"]).constants.get("single_task", False):
+            runs = [(f"only_{task}", (task,), {"kind": "equal", "version": 1, "options": {}}) for task in grid.tasks]
+        else:
+            runs = [
+                (
+                    other,
+                    tuple(grid.tasks),
+                    _resolve("weightings", other, value, f"experiments.{name}.weightings.{other}"),
+                )
+                for other, value in grid.weightings.items()
+            ]
+        for weighting_label, tasks, weighting in runs:
+            for seed in grid.seeds:
+                spec = {**common, "tasks": list(tasks), "model": model, "weighting": weighting, "seed": seed}
+                found.append(Cell(name, label, weighting_label, seed, tasks, data, spec, keys.key(spec)))
+    return found
+
+
+def cell(params: Params, path: str) -> Cell:
+    """The cell of that path (``experiment/model/weighting/seed<n>``); raises ParamsError with the nearest one."""
+    known = {cell.path: cell for cell in cells(params, path.strip("/").split("/")[0])}
+    if path.strip("/") not in known:
+        near = difflib.get_close_matches(path.strip("/"), known, n=1, cutoff=0.6)
+        guess = f"Did you mean '{near[0]}'? " if near else ""
+        raise ParamsError(
+            f"unknown cell '{path}'. {guess}Expected experiment/model/weighting/seed<n>: `mtlbench list cells` shows "
+            f"all {len(known)} of its experiment."
+        )
+    return known[path.strip("/")]
+
+
+def check_key(what: str, found: str, planned: str | None) -> None:
+    """Refuse a job whose parameters were edited after it was planned; raises ParamsError."""
+    if planned is not None and planned != found:
+        raise ParamsError(
+            f"{what}: this job was planned for key {planned}, but params.yaml now gives {found}: it was edited since. "
+            "Start Snakemake again."
+        )
+
+
+def raw_folder(data: PreparedDataset) -> Path:
+    """Where the raw files are: ``source`` when it is a folder, else where they are downloaded to.
+
+    The official files of a kind are downloaded once for all datasets made from them.
+    """
+    if data.source is not None and "://" not in data.source:
+        return Path(data.source).expanduser()
+    return Path("data/raw") / (data.kind if data.source is None else data.name)
+
+
+def raw_spec(data: PreparedDataset) -> dict[str, Any]:
+    """What a download depends on: the files and their expected digests."""
+    return {"kind": data.kind, "source": data.source, "raw": data.spec["raw"]}
+
+
+def raw_manifest(params: Params, name: str) -> Path | None:
+    """Exists when the raw files are downloaded; None for generated data and for a local ``source``."""
+    data = dataset(params, name)
+    if not data.spec["raw"] or (data.source is not None and "://" not in data.source):
+        return None
+    return raw_folder(data) / keys.manifest_name(keys.key(raw_spec(data)))
+
+
+def summary_folder(name: str) -> Path:
+    """Where the tidy tables of an experiment are."""
+    return Path("results/summary") / name
+
+
+def summary_manifest(params: Params, name: str) -> Path:
+    """Exists when the tidy tables cover exactly these cells."""
+    return summary_folder(name) / keys.manifest_name(keys.key(report_spec(params, name)))
+
+
+def report_spec(params: Params, name: str) -> dict[str, Any]:
+    """What the report of an experiment depends on."""
+    grid = experiment(params, name)
+    return {
+        "version": REPORT_VERSION,
+        "title": grid.title,
+        "baseline": grid.baseline,
+        "cells": {cell.path: cell.key for cell in cells(params, name)},
+    }
+
+
+def report_key(params: Params, name: str) -> str:
+    """The key of the report of an experiment."""
+    return keys.key(report_spec(params, name))
+
+
+def report_manifest(params: Params, name: str) -> Path:
+    """Exists when the report is built for exactly these cells."""
+    return report_folder(name) / keys.manifest_name(report_key(params, name))
+
+
+def report_folder(name: str) -> Path:
+    """Where the report of an experiment is."""
+    return Path("results/report") / name
+
+
+def _resolve(kind: str, label: str, block: dict[str, Any], where: str) -> dict[str, Any]:
+    name, options = split_kind(kind, label, block, where)
+    found = {"kind": name, "version": entry(kind, name).constants.get("version", 1), "options": options}
+    weights = options.get("weights", "none")
+    if kind == "models" and weights not in ("none", "imagenet"):
+        found["weights"] = _file_digest(weights, f"{where}.weights")
+    return found
+
+
+def _file_digest(name: str, where: str) -> str:
+    """The SHA-256 of a file named in params.yaml, read again only when its size or time changed."""
+    try:
+        status = Path(name).expanduser().stat()
+    except OSError as error:
+        raise ParamsError(
+            f"{where}: expected 'none', 'imagenet' or a readable file, found '{name}' ({error.strerror})"
+        ) from None
+    return _digest_at(name, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_at(name: str, _size: int, _time: int) -> str:
+    return digest(Path(name).expanduser())
+
+
+def _check_size(kind: str, size: tuple[int, int], where: str) -> None:
+    multiple = entry("models", kind).constants.get("size_multiple", 1)
+    if size[0] % multiple or size[1] % multiple:
+        try:
+            entry("models", kind).load().check_size(*size)
+        except ParamsError as error:
+            raise ParamsError(f"{where}: {error}") from None

@@ -1,0 +1,73 @@
+"""Specs, keys and manifests: what decides whether a piece of work is done.
+
+A *spec* is a JSON value of all that a result depends on. Its *key* is the SHA-256 of its canonical form,
+16 hexadecimal digits. The last file that a job writes is ``manifest.<key>.json``: when it exists, the
+result is complete and belongs to exactly that spec.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from mtlbench.system.files import digest, read_json, write_json
+
+Spec = dict[str, Any]
+
+
+def canonical(spec: Any) -> str:
+    """The one JSON text of a spec: sorted keys, no spaces, whole floats written as integers.
+
+    ``1``, ``1.0`` and ``1e0`` are one value in YAML files that people edit, so they give one key.
+    """
+    return json.dumps(_normal(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def key(spec: Any) -> str:
+    """16 hexadecimal digits that identify the spec."""
+    return hashlib.sha256(canonical(spec).encode("ascii")).hexdigest()[:16]
+
+
+def manifest_name(key_: str) -> str:
+    """The file name of a manifest."""
+    return f"manifest.{key_}.json"
+
+
+def find_manifest(folder: Path) -> Path | None:
+    """The manifest in ``folder``, or None. A folder holds at most one complete result."""
+    found = sorted(Path(folder).glob("manifest.*.json"))
+    return found[0] if found else None
+
+
+def write_manifest(folder: Path, spec: Spec, outputs: dict[str, Path], **extra: Any) -> Path:
+    """Write ``manifest.<key>.json`` into ``folder``; ``outputs`` are digested by name. It must be the last file."""
+    key_ = key(spec)
+    record = {
+        "key": key_,
+        "spec": spec,
+        "outputs": {name: {"sha256": digest(path), "bytes": path.stat().st_size} for name, path in outputs.items()},
+        **extra,
+    }
+    path = Path(folder) / manifest_name(key_)
+    write_json(path, record)
+    return path
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The record of a manifest file."""
+    return read_json(path)
+
+
+def _normal(value: Any) -> Any:
+    if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"a spec holds finite numbers only, found {value}")
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, dict):
+        return {str(name): _normal(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_normal(item) for item in value]
+    raise TypeError(f"a spec holds JSON values only, found {type(value).__name__}")

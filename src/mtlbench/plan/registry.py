@@ -1,0 +1,136 @@
+"""Discovery: one file in datasets/, tasks/, models/ or weightings/ is one entry, named like the file.
+
+The options of an entry are the keyword-only arguments of its class's constructor. They are read from the
+source text, without importing it (torch alone takes seconds), so that a grid of a thousand cells is
+checked before anything heavy starts. A test compares them with the real signatures.
+"""
+
+import ast
+import contextlib
+import functools
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+import mtlbench
+from mtlbench.plan import options as option_types
+from mtlbench.system.errors import ParamsError, nearest
+
+KINDS = ("datasets", "tasks", "models", "weightings")
+# What an annotation of a constructor's option may use.
+_NAMES = {"Annotated": Annotated, "Literal": Literal, "Field": pydantic.Field, "Any": Any, **vars(option_types)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One dataset, task, model or weighting found on disk."""
+
+    kind: str
+    name: str
+    class_name: str
+    summary: str
+    constants: dict[str, Any]
+    options: type[pydantic.BaseModel]
+
+    def load(self) -> Any:
+        """Import the module and return the class."""
+        return getattr(importlib.import_module(f"mtlbench.{self.kind}.{self.name}"), self.class_name)
+
+
+@functools.cache
+def entries(kind: str) -> dict[str, Entry]:
+    """All entries of a kind by name, in alphabetical order."""
+    folder = Path(mtlbench.__file__).parent / kind
+    return {path.stem: _read(kind, path) for path in sorted(folder.glob("[!_]*.py"))}
+
+
+def entry(kind: str, name: str) -> Entry:
+    """The entry of that name; raises ParamsError that lists the known names."""
+    found = entries(kind)
+    if name not in found:
+        raise ParamsError(f"unknown {kind[:-1]} '{name}'. {nearest(name, found)}")
+    return found[name]
+
+
+def check_options(kind: str, name: str, options: dict[str, Any], where: str) -> dict[str, Any]:
+    """Options completed with the constructor's defaults and checked against its annotations."""
+    try:
+        return entry(kind, name).options(**options).model_dump()
+    except pydantic.ValidationError as error:
+        raise ParamsError("\n".join(explain(error, entry(kind, name).options, where))) from None
+
+
+def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel], where: str) -> list[str]:
+    """One line for each problem: where it is, what was expected, what was found."""
+    lines = []
+    for problem in error.errors():
+        path = ".".join([where, *(str(part) for part in problem["loc"])]).strip(".")
+        if problem["type"] == "extra_forbidden":
+            known = _fields_at(model, problem["loc"][:-1])
+            lines.append(f"{path}: unknown key. {nearest(str(problem['loc'][-1]), known)}")
+        elif problem["type"] == "missing":
+            lines.append(f"{path}: missing; {_description(model, problem['loc'])}")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{path}: {message[:1].lower()}{message[1:]}, found {_shown(problem['input'])}")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 120 else text[:117] + "..."
+
+
+def _field_at(model: Any, loc: tuple) -> Any:
+    """The pydantic model or field annotation reached by following ``loc``."""
+    current: Any = model
+    for part in loc:
+        fields = getattr(current, "model_fields", None)
+        if fields is not None and part in fields:
+            current = fields[part].annotation
+        else:  # a dict or list of models
+            arguments = [a for a in getattr(current, "__args__", ()) if hasattr(a, "model_fields")]
+            current = arguments[0] if arguments else None
+    return current
+
+
+def _fields_at(model: Any, loc: tuple) -> list[str]:
+    return list(getattr(_field_at(model, loc), "model_fields", {}))
+
+
+def _description(model: Any, loc: tuple) -> str:
+    parent = _field_at(model, loc[:-1])
+    field = getattr(parent, "model_fields", {}).get(loc[-1])
+    return f"expected {field.description}" if field is not None and field.description else "this key is required"
+
+
+def _read(kind: str, path: Path) -> Entry:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    if len(classes) != 1:
+        raise ParamsError(f"{path}: expected exactly one public class, found {[c.name for c in classes]}")
+    node = classes[0]
+    constants = {}
+    for statement in node.body:
+        if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            continue
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+        if isinstance(target, ast.Name) and isinstance(statement.value, (ast.Constant, ast.Tuple, ast.UnaryOp)):
+            with contextlib.suppress(ValueError):  # a tuple of calls (a task's metrics) is not a literal
+                constants[target.id] = ast.literal_eval(statement.value)
+    summary = (ast.get_docstring(node) or ast.get_docstring(tree) or "").split("\n")[0]
+    return Entry(kind, path.stem, node.name, summary, constants, _constructor_options(node, f"{path.stem}_options"))
+
+
+def _constructor_options(node: ast.ClassDef, name: str) -> type[pydantic.BaseModel]:
+    init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
+    fields: dict[str, Any] = {}
+    if init is not None:
+        for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
+            annotation = eval(ast.unparse(argument.annotation), {}, _NAMES) if argument.annotation else Any
+            fields[argument.arg] = (annotation, ... if default is None else ast.literal_eval(default))
+    config = pydantic.ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    return pydantic.create_model(name, __config__=config, **fields)

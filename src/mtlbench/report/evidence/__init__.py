@@ -1,0 +1,1 @@
+"""Statistics of the rows: resampled images, intervals, tests, stability, and the published numbers beside them."""

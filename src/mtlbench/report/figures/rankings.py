@@ -1,0 +1,196 @@
+"""Figures that rank the rows: intervals of Delta_m, pairwise probabilities, critical differences."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from mtlbench.report.evidence.analysis import Analysis
+from mtlbench.report.evidence.comparisons import image_ranks, intervals, joint_draws, main_column
+from mtlbench.report.evidence.statistics import critical_difference, friedman_p, probability_above
+from mtlbench.report.figures.style import BASELINE, COLOURS, INK, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.report.rows.grid import Column, Row
+from mtlbench.report.rows.text import task_title
+
+#: Rows that fit into these figures; of larger grids the best ones are shown.
+MOST_ROWS = 40
+MOST_PAIRS = 20
+MOST_DIAGRAM = 12
+
+
+def rows_with_evidence(analysis: Analysis, most: int) -> list[Row]:
+    """The best rows that have evidence, best first."""
+    column = main_column(analysis.grid)
+    return [
+        r for r in analysis.ranking if r.slug in analysis.evidence and column.name in analysis.evidence[r.slug].draws
+    ][:most]
+
+
+def forest(analysis: Analysis, folder: Path) -> Picture | None:
+    """The main column of every row with its intervals and single seeds."""
+    column, rows = main_column(analysis.grid), rows_with_evidence(analysis, MOST_ROWS)
+    if not rows:
+        return None
+    scale = column.metric.scale
+    with styled():
+        figure = new_figure(WIDTH * 0.86, 0.26 * len(rows) + 0.9)
+        axes = figure.subplots()
+        for line, row in enumerate(rows):
+            found = intervals(analysis.grid, row, column, analysis.evidence[row.slug])
+            colour = BASELINE if row.single_task else COLOURS[0]
+            outer = found.both if np.isfinite(found.both[0]) else found.images
+            axes.plot(np.array(outer) * scale, [line, line], color=colour, linewidth=1.1, alpha=0.7)
+            axes.plot(
+                np.array(found.images) * scale,
+                [line, line],
+                color=colour,
+                linewidth=3.4,
+                alpha=0.45,
+                solid_capstyle="butt",
+            )
+            seeds = analysis.grid.reported[row.slug][column.name] * scale
+            axes.plot(
+                seeds, np.full(len(seeds), line), "o", color="white", markeredgecolor=colour, markersize=3.4, alpha=0.9
+            )
+            axes.plot([found.mean * scale], [line], "o", color=colour, markersize=5.5)
+        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlabel(_axis(column))
+        if not column.task:
+            axes.axvline(0, color="#8A9099", linewidth=0.9, zorder=0)
+        tidy(axes, "x")
+        axes.tick_params(axis="y", length=0)
+        sns.despine(ax=axes, left=True)
+        return save(figure, folder, "intervals", _forest_caption(analysis, column, len(rows)))
+
+
+def _forest_caption(analysis: Analysis, column: Column, shown: int) -> str:
+    total = len(analysis.ranking)
+    which = f"The best {shown} of {total} rows" if shown < total else "All rows"
+    outer = "thin: over test images and seeds" if analysis.seeds > 1 else "one seed: nothing is known about other seeds"
+    return (
+        f"{which} by {column.metric.display or column.name}: mean over seeds (dot), single seeds (rings), 95 % "
+        f"bootstrap intervals (thick: over test images alone; {outer})."
+    )
+
+
+def _axis(column: Column) -> str:
+    name = column.metric.display if not column.task else f"{task_title(column.task)}: {column.metric.display}"
+    unit = f" [{column.metric.unit}]" if column.metric.unit else ""
+    return f"{name}{unit}, {'higher' if column.metric.higher_is_better else 'lower'} is better"
+
+
+def pair_matrix(analysis: Analysis, rows: list[Row]) -> pd.DataFrame:
+    """Probability that the row's method beats the column's in the main column, from joint bootstrap draws."""
+    column = main_column(analysis.grid)
+    sign = 1 if column.metric.higher_is_better else -1
+    draws = [
+        sign * joint_draws(analysis.grid, row, column, analysis.evidence[row.slug], seed=3 + i)
+        for i, row in enumerate(rows)
+    ]
+    values = [[np.nan if a is b else probability_above(a, b) for b in draws] for a in draws]
+    names = [row.label for row in rows]
+    return pd.DataFrame(values, names, names)
+
+
+def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
+    """Probability that A beats B as a matrix; a dot marks pairs that survive the corrected test."""
+    rows = rows_with_evidence(analysis, MOST_PAIRS)
+    if len(rows) < 3:
+        return None
+    matrix = pair_matrix(analysis, rows) * 100
+    column = main_column(analysis.grid)
+    tests = analysis.pairs[column.name]
+    signs = [["•" if tests.significant(a.slug, b.slug) else "" for b in rows] for a in rows]
+    labels = [
+        ["" if np.isnan(value) else f"{value:.0f}{sign}" for value, sign in zip(line, line_signs, strict=True)]
+        for line, line_signs in zip(matrix.to_numpy(), signs, strict=True)
+    ]
+    with styled():
+        side = 0.36 * len(rows)
+        figure = new_figure(side + 3.4, side + 2.2)
+        axes = figure.subplots()
+        bar = {"label": "A beats B [%]", "shrink": 0.6, "ticks": [0, 25, 50, 75, 100], "boundaries": range(101)}
+        sns.heatmap(
+            matrix, ax=axes, cmap="RdBu", vmin=-25, vmax=125, annot=np.array(labels), fmt="", square=True,
+            linewidths=0.6, linecolor="white", annot_kws={"fontsize": 7}, cbar_kws=bar,
+        )  # fmt: skip
+        axes.set_xlabel("B")
+        axes.set_ylabel("A")
+        axes.tick_params(length=0)
+        axes.tick_params(axis="x", rotation=90)
+        seeds = "test images and seeds" if analysis.seeds > 1 else "test images alone (one seed: no word on others)"
+        caption = (
+            f"Probability in percent that A (line) beats B (column) by {column.metric.display}, from joint bootstrap "
+            f"draws of {seeds}, best rows first. A dot marks pairs whose difference survives the paired "
+            "test with Holm's correction for all pairs of rows."
+        )
+        return save(figure, folder, "pairs", caption)
+
+
+def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
+    """Critical-difference diagrams of the mean rank over test images, for all tasks together and each by itself."""
+    rows = rows_with_evidence(analysis, MOST_DIAGRAM)
+    ranks = image_ranks(analysis.grid, analysis.evidence, [row.slug for row in rows]) if len(rows) > 2 else {}
+    if not ranks:
+        return None
+    with styled():
+        half = -(-len(rows) // 2)
+        figure = new_figure(WIDTH, (0.2 * half + 1.15) * len(ranks))
+        for axes, (name, table) in zip(figure.subplots(len(ranks), 1, squeeze=False).flat, ranks.items(), strict=True):
+            distance = critical_difference(len(rows), len(table))
+            _diagram(axes, [row.label for row in rows], table.mean(0), distance)
+            p = friedman_p(table)
+            axes.set_title(
+                f"{task_title(name)}  (Friedman p {'< 0.001' if p < 1e-3 else f'= {p:.3f}'}, {len(table)} images)"
+            )
+        caption = (
+            "Critical-difference diagrams (Demšar 2006): mean rank of the best rows over the test images by the "
+            "primary metric of the single image (mean over seeds); 1 is best. Rows joined by a bar do not differ by "
+            "more than the critical difference CD (Nemenyi, 5 %). Images of one scene are not independent, so CD is "
+            "optimistic, and it says nothing about other seeds."
+        )
+        return save(figure, folder, "critical_difference", caption)
+
+
+def _diagram(axes: Any, names: list[str], ranks: np.ndarray, distance: float) -> None:
+    """Ranks on an axis from best (left) to worst, names on both sides, bars over cliques."""
+    count, half = len(names), -(-len(names) // 2)
+    order = np.argsort(ranks, kind="stable")
+    low, high = 1.0, float(count)
+    cliques = _cliques(ranks[order], distance)
+    base = 0.55 + 0.32 * len(cliques)
+    axes.set_xlim(low - 0.42 * (high - low), high + 0.42 * (high - low))
+    axes.set_ylim(-(base + half), 1.9)
+    axes.plot([low, high], [0, 0], color=INK, linewidth=1)
+    for tick in range(1, count + 1):
+        axes.plot([tick, tick], [0, 0.18], color=INK, linewidth=0.8)
+        axes.text(tick, 0.32, str(tick), ha="center", va="bottom", fontsize=7.5)
+    for position, index in enumerate(order):
+        left = position < half
+        level = -(base + (position if left else count - 1 - position))
+        edge = low - 0.03 * (high - low) if left else high + 0.03 * (high - low)
+        axes.plot([ranks[index], ranks[index], edge], [0, level, level], color="#6B727B", linewidth=0.8)
+        align = "right" if left else "left"
+        gap = -0.008 if left else 0.008
+        axes.text(edge + gap * (high - low), level, f"{names[index]}", ha=align, va="center", fontsize=8)
+    for i, (first, last) in enumerate(cliques):
+        height = -(0.3 + 0.32 * i)
+        axes.plot(
+            [ranks[order[first]] - 0.04, ranks[order[last]] + 0.04], [height, height], color=COLOURS[1], linewidth=3
+        )
+    axes.plot([low, low + distance], [1.55, 1.55], color=COLOURS[1], linewidth=2)
+    axes.text(low + distance + 0.05, 1.55, f"CD = {distance:.2f}", va="center", fontsize=7.5)
+    axes.axis("off")
+
+
+def _cliques(ranks: np.ndarray, distance: float) -> list[tuple[int, int]]:
+    """Longest runs (first, last) of sorted mean ranks that stay within the distance; runs inside others are dropped."""
+    found: list[tuple[int, int]] = []
+    for first in range(len(ranks)):
+        last = int(np.searchsorted(ranks, ranks[first] + distance, side="right")) - 1
+        if last > first and (not found or last > found[-1][1]):
+            found.append((first, last))
+    return found

@@ -1,0 +1,1 @@
+"""The page, the tables in every format, and the sentences that state what was found."""

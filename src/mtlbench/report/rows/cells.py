@@ -1,0 +1,93 @@
+"""Reading the files of one cell; whatever is missing or damaged becomes a reason, never a crash."""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mtlbench.plan.keys import find_manifest
+from mtlbench.report.rows.inputs import CellInput
+
+# What reading a damaged file can raise.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError)
+
+
+@dataclass(frozen=True)
+class LoadedCell:
+    """One cell with what could be read of it.
+
+    ``metrics`` is {rule: {task: {metric: value}}} with the rules of metrics.json ("reported", "last", ...);
+    ``hole`` is empty for a usable cell and otherwise says why there are no numbers.
+    """
+
+    cell: CellInput
+    hole: str
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch; empty when the file is absent or damaged."""
+        try:
+            table = pd.read_csv(self.cell.folder / "history.csv")  # type: ignore[operator]
+            return table.apply(pd.to_numeric, errors="coerce")
+        except _DAMAGED:
+            return pd.DataFrame()
+
+    def per_image(self) -> dict[str, dict[str, np.ndarray]]:
+        """{task: {statistic: (N, ...)}} of the final network on the test images; {} when absent or damaged."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for name, values in self._arrays("per_image.npz").items():
+            task, _, statistic = name.partition("/")
+            found.setdefault(task, {})[statistic] = values
+        return found
+
+    def samples(self) -> dict[str, np.ndarray]:
+        """The arrays of samples.npz; {} when absent or damaged."""
+        return self._arrays("samples.npz")
+
+    def _arrays(self, name: str) -> dict[str, np.ndarray]:
+        if self.cell.folder is None:
+            return {}
+        try:
+            with np.load(self.cell.folder / name) as file:
+                return {key: file[key] for key in file.files}
+        except _DAMAGED:
+            return {}
+
+
+def load_cell(cell: CellInput) -> LoadedCell:
+    """Read a cell's manifest and metrics."""
+    if cell.folder is None:
+        return LoadedCell(cell, cell.hole or "not run")
+    try:
+        path = find_manifest(cell.folder)
+        if path is None:
+            return LoadedCell(cell, cell.hole or "no manifest: the run is not finished")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if cell.key and manifest["key"] != cell.key:
+            return LoadedCell(cell, f"holds the result of other settings (key {manifest['key']}, wanted {cell.key})")
+        if manifest.get("status", "complete") != "complete":
+            return LoadedCell(cell, f"{manifest['status']}: {manifest.get('reason', 'no reason recorded')}", manifest)
+        return LoadedCell(cell, "", manifest, _rules(json.loads((cell.folder / "metrics.json").read_text("utf-8"))))
+    except _DAMAGED as error:
+        return LoadedCell(cell, f"unreadable result ({type(error).__name__}: {error.args[-1] if error.args else ''})")
+
+
+def _rules(metrics: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    """The entries of metrics.json that are {task: {metric: value}}; null becomes NaN."""
+    found = {}
+    for rule, tasks in metrics.items():
+        if isinstance(tasks, dict) and tasks and all(isinstance(values, dict) for values in tasks.values()):
+            found[rule] = {
+                task: {name: float("nan") if value is None else float(value) for name, value in values.items()}
+                for task, values in tasks.items()
+            }
+    if "reported" not in found:
+        raise KeyError("metrics.json has no 'reported'")
+    return found

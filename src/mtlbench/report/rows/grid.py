@@ -1,0 +1,172 @@
+"""Rows of the tables: cells joined over seeds, and the cells of a single-task model over tasks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mtlbench.metrics.delta_m import DEFINITIONS, delta_m
+from mtlbench.report.rows.cells import LoadedCell, load_cell
+from mtlbench.report.rows.inputs import ReportInput
+from mtlbench.tasks._base import Metric, Task, make_tasks
+
+#: What stands in the column "weighting" of a single-task row.
+SINGLE = "single-task"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the tables: a metric of a task, or a definition of Delta_m (``task`` is "")."""
+
+    task: str
+    metric: Metric
+
+    @property
+    def name(self) -> str:
+        """``<task>_<metric>`` or ``delta_m_<definition>``, the name in files."""
+        return f"{self.task}_{self.metric.name}" if self.task else self.metric.name
+
+    @property
+    def arrow(self) -> str:
+        """Which direction is better."""
+        return "↑" if self.metric.higher_is_better else "↓"
+
+
+DELTA_COLUMNS = tuple(
+    Column("", Metric(f"delta_m_{name}", display, "%", True, primary=name == "flat"))
+    for name, display in zip(DEFINITIONS, ("Δm flat", "Δm task", "Δm primary"), strict=True)
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model with one weighting, over all its seeds."""
+
+    model: str
+    weighting: str
+    cells: tuple[LoadedCell, ...]
+
+    @property
+    def single_task(self) -> bool:
+        """Whether the row joins the single-task networks of one model."""
+        return not self.weighting
+
+    @property
+    def label(self) -> str:
+        """Model and weighting in one string."""
+        return f"{self.model} · {self.weighting or SINGLE}"
+
+    @property
+    def slug(self) -> str:
+        """The row's name in files."""
+        return f"{self.model}.{self.weighting or 'single'}"
+
+    @cached_property
+    def done(self) -> tuple[LoadedCell, ...]:
+        """The cells that have numbers."""
+        return tuple(cell for cell in self.cells if not cell.hole)
+
+    @property
+    def holes(self) -> tuple[LoadedCell, ...]:
+        """The cells that have none."""
+        return tuple(cell for cell in self.cells if cell.hole)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds for which every task has numbers, in ascending order."""
+        wanted = {task for cell in self.cells for task in cell.cell.tasks}
+        have: dict[int, set[str]] = {}
+        for cell in self.done:
+            have.setdefault(cell.cell.seed, set()).update(cell.cell.tasks)
+        return sorted(seed for seed, tasks in have.items() if tasks >= wanted)
+
+    def cell(self, task: str, seed: int) -> LoadedCell | None:
+        """The finished cell that holds ``task`` for ``seed``."""
+        return next((c for c in self.done if c.cell.seed == seed and task in c.cell.tasks), None)
+
+    def values(self, seed: int, rule: str = "reported") -> dict[str, dict[str, float]]:
+        """{task: {metric: value}} of one seed, joined over the cells; {} where nothing is known."""
+        found: dict[str, dict[str, float]] = {}
+        for cell in self.done:
+            if cell.cell.seed == seed:
+                found |= {task: dict(values) for task, values in cell.metrics.get(rule, {}).items()}
+        return found
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All rows of an experiment with its tasks: what every table and figure is computed from."""
+
+    input: ReportInput
+    tasks: Mapping[str, Task]
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The metrics of all tasks, in the order of the tables."""
+        return tuple(Column(name, metric) for name, task in self.tasks.items() for metric in task.metrics)
+
+    @cached_property
+    def metrics(self) -> dict[str, Sequence[Metric]]:
+        """{task: its metrics}."""
+        return {name: task.metrics for name, task in self.tasks.items()}
+
+    @cached_property
+    def baseline(self) -> Row | None:
+        """The single-task row that Delta_m is relative to."""
+        return next((r for r in self.rows if r.single_task and r.model == self.input.baseline), None)
+
+    @cached_property
+    def unseen(self) -> str:
+        """The split whose curve stands beside the training curve: "test", or "val" when only that was recorded.
+
+        Under the protocol ``held_out`` the test set is not evaluated in every epoch unless params.yaml asks for it.
+        """
+        names = {name for row in self.rows for cell in row.done for name in cell.history}
+        return "test" if any(name.startswith("test_") for name in names) or not names else "val"
+
+    def baseline_values(self, rule: str = "reported") -> dict[str, dict[str, float]]:
+        """{task: {metric: mean over seeds}} of the baseline; {} without one."""
+        if self.baseline is None:
+            return {}
+        seeds = sorted({cell.cell.seed for cell in self.baseline.done})
+        runs = [self.baseline.values(seed, rule) for seed in seeds]
+        return {
+            name: {m.name: mean([run[name].get(m.name, np.nan) for run in runs if name in run]) for m in task.metrics}
+            for name, task in self.tasks.items()
+        }
+
+    def per_seed(self, row: Row, rule: str = "reported") -> dict[str, np.ndarray]:
+        """{column name: values over the complete seeds} for all metrics and definitions of Delta_m."""
+        runs = [row.values(seed, rule) for seed in row.seeds]
+        baseline = self.baseline_values(rule)
+        found = {c.name: np.array([r.get(c.task, {}).get(c.metric.name, np.nan) for r in runs]) for c in self.columns}
+        for definition, column in zip(DEFINITIONS, DELTA_COLUMNS, strict=True):
+            found[column.name] = np.array([delta_m(run, baseline, self.metrics, definition) for run in runs])
+        return found
+
+    @cached_property
+    def reported(self) -> dict[str, dict[str, np.ndarray]]:
+        """{row slug: {column name: values over seeds}} of the reported numbers."""
+        return {row.slug: self.per_seed(row) for row in self.rows}
+
+
+def mean(values: Sequence[float] | np.ndarray) -> float:
+    """The mean; NaN of nothing, without a warning."""
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def spread(values: Sequence[float] | np.ndarray) -> float:
+    """The sample standard deviation (n - 1); NaN for fewer than two values."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def load_grid(report: ReportInput) -> Grid:
+    """Read all cells and arrange them: the baseline first, other single-task rows next, then the order given."""
+    joined: dict[tuple[str, str], list[LoadedCell]] = {}
+    for cell in report.cells:
+        joined.setdefault(cell.row, []).append(load_cell(cell))
+    rows = [Row(model, weighting, tuple(cells)) for (model, weighting), cells in joined.items()]
+    order = sorted(rows, key=lambda row: (not (row.single_task and row.model == report.baseline), not row.single_task))
+    return Grid(report, make_tasks(report.tasks), tuple(order))

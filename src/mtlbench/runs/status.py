@@ -1,0 +1,134 @@
+"""The state of a grid, from the files that its runs leave."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from mtlbench.plan import grid
+from mtlbench.plan.grid import Cell
+from mtlbench.plan.params import Params
+from mtlbench.runs import store
+from mtlbench.system.console import console
+from mtlbench.system.files import read_json
+from mtlbench.system.lease import holder
+
+#: A run that lives but has not moved for this long (seconds) is shown as stalled.
+STALLED = 300.0
+
+
+@dataclass(frozen=True)
+class State:
+    """``name``: done, diverged, running, stalled, killed, stopped, failed, stored or pending; ``detail`` for people.
+
+    ``seconds``: what a finished run took, or about what a running one has left.
+    """
+
+    cell: Cell
+    name: str
+    detail: str = ""
+    seconds: float | None = None
+
+
+def state(cell: Cell) -> State:
+    """Where one cell stands."""
+    if cell.manifest.exists():
+        manifest = store.read_manifest(cell.manifest)
+        name = "done" if manifest["status"] == "complete" else "diverged"
+        return State(cell, name, manifest.get("reason", ""), manifest.get("seconds_total"))
+    if store.stored(cell.key) is not None:
+        return State(cell, "stored", "finished before; the next run links it in without training")
+    work = Path("work/cells") / cell.key
+    by = holder(store.lease_file(cell.key))
+    progress = _read(work / "progress.json")
+    if by is not None and not by.lost:
+        if progress is not None and (progress["host"], progress["pid"]) == (by.host, by.pid):
+            return _running(cell, progress)
+        elsewhere = by.folder != str(Path.cwd())
+        return State(cell, "running", f"on {by.host}, for {by.folder}" if elsewhere else f"starting on {by.host}")
+    failure = _read(work / "failure.json")
+    if failure is not None:
+        return State(cell, "failed", failure["reason"])
+    if by is not None:
+        where = f"in epoch {progress['epoch']:.1f} " if progress else ""
+        lost = f"its process on {by.host} ended {where}without a word (killed, out of memory, a dead node)"
+        return State(cell, "killed", f"{lost}; the next run continues")
+    if any(work.glob("state-*.pt")):
+        return State(cell, "stopped", "has a checkpoint; the next run continues")
+    return State(cell, "pending")
+
+
+def show(params: Params, experiment: str | None) -> None:
+    """Print a table for each experiment."""
+    out = console()
+    for name in [experiment] if experiment else params.run:
+        states = [state(cell) for cell in grid.cells(params, name)]
+        out.print(_table(name, states))
+        counts = Counter(s.name for s in states)
+        line = f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
+        left = remaining(states)
+        out.print(line if left is None else f"{line}; about {duration(left)} left at this pace")
+
+
+def remaining(states: Sequence[State]) -> float | None:
+    """Seconds until the grid is done if as many runs stay at work as now; None when nothing runs or nothing is known.
+
+    A run that has not begun is expected to take as long as the finished ones did on average.
+    """
+    left = [s.seconds for s in states if s.name == "running" and s.seconds is not None]
+    done = [s.seconds for s in states if s.name == "done" and s.seconds is not None]
+    waiting = sum(s.name in ("pending", "stopped", "killed") for s in states)
+    if not left or (waiting and not done):
+        return None
+    mean = sum(done) / len(done) if done else 0.0
+    return max(max(left), (sum(left) + waiting * mean) / len(left))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two largest units that fit."""
+    seconds = int(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+_COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "diverged": "red",
+    "killed": "red",
+    "stalled": "yellow",
+}
+
+
+def _running(cell: Cell, progress: dict[str, Any]) -> State:
+    left = (progress["epochs"] - progress["epoch"]) * progress["seconds_per_epoch"]
+    silent = time.time() - progress["updated"]
+    where = f"epoch {progress['epoch']:.1f}/{progress['epochs']} on {progress['host']}"
+    if silent > STALLED:
+        return State(cell, "stalled", f"{where}, has not moved for {duration(silent)}")
+    return State(cell, "running", f"{where}, about {duration(left)} left", left)
+
+
+def _table(name: str, states: list[State]) -> Table:
+    table = Table(title=name, title_justify="left")
+    for column in ("cell", "state", "detail"):
+        table.add_column(column, overflow="fold")
+    for one in states:
+        colour = _COLOURS.get(one.name, "default")
+        table.add_row(one.cell.path.split("/", 1)[1], f"[{colour}]{one.name}[/]", one.detail.replace("[", r"\["))
+    return table
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return None

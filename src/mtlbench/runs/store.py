@@ -1,0 +1,109 @@
+"""Finished cells: first whole in a store that nothing else writes to, then linked into the tracked folders.
+
+``dvc exp run`` checks out the workspace by force and ``dvc checkout`` replaces folders; the store under
+``work/`` survives both, so nothing is trained twice. It is addressed by key alone: two experiments that
+contain the same cell share one entry. ``MTLBENCH_STORE`` names a store outside the checkout.
+"""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from mtlbench.plan import keys
+from mtlbench.plan.grid import Cell
+from mtlbench.system.errors import DataError
+from mtlbench.system.files import digest, fsync_folder, link_or_copy, read_json
+
+#: Outputs that are versioned apart from the small results because they are large.
+WEIGHTS = ("model.safetensors",)
+#: The environment variable that names a store outside the checkout.
+VARIABLE = "MTLBENCH_STORE"
+
+
+def folder() -> Path:
+    """The store of finished cells."""
+    return Path(os.environ.get(VARIABLE, "work/store"))
+
+
+def lease_file(key: str) -> Path:
+    """Where the lease of a cell's training lies: with the store, so that checkouts which share one train it once."""
+    return folder() / ".leases" / f"{key}.json"
+
+
+def stored(key: str) -> Path | None:
+    """The complete entry of that key, or None."""
+    entry = folder() / key
+    return entry if (entry / keys.manifest_name(key)).exists() else None
+
+
+def staging(key: str) -> Path:
+    """A new empty folder beside the entries; :func:`publish` makes it one."""
+    path = folder() / f".{key}.{uuid.uuid4().hex}"
+    path.mkdir(parents=True)
+    return path
+
+
+def publish(staged: Path, key: str) -> Path:
+    """Rename a complete folder to its entry; when another process was first, its entry stays."""
+    entry = folder() / key
+    if stored(key) is None:
+        shutil.rmtree(entry, ignore_errors=True)
+        os.rename(staged, entry)
+        fsync_folder(entry.parent)
+    else:
+        shutil.rmtree(staged)
+    return entry
+
+
+def place(cell: Cell) -> bool:
+    """Link the cell's entry into results/ and checkpoints/, the manifest last; False when there is none.
+
+    A damaged entry (a digest differs) is removed, so that the cell is trained again.
+    """
+    entry = stored(cell.key)
+    if entry is None:
+        return False
+    manifest = read_manifest(entry / keys.manifest_name(cell.key))
+    if any(_differs(entry / name, output["sha256"]) for name, output in manifest["outputs"].items()):
+        shutil.rmtree(entry)
+        return False
+    for old in cell.folder.glob("manifest.*.json"):
+        old.unlink()
+    for name in manifest["outputs"]:
+        target = cell.checkpoint_folder if name in WEIGHTS else cell.folder
+        link_or_copy(entry / name, target / name)
+    link_or_copy(entry / cell.manifest.name, cell.manifest)
+    _remove_others(cell.folder, {*manifest["outputs"], cell.manifest.name} - set(WEIGHTS))
+    return True
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The record of a cell's manifest; DataError when it is none or an output's name would lead out of the folder.
+
+    Manifests come from other machines (`dvc pull`, a shared store), and their names are joined to folders.
+    """
+    try:
+        manifest = read_json(path)
+        names = [name for name, output in manifest["outputs"].items() if output["sha256"] and output["bytes"] >= 0]
+        missing = {"spec", "data", "status"} - manifest.keys()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); `dvc checkout`, or delete it") from None
+    if missing:
+        raise DataError(f"{path}: damaged (without {', '.join(sorted(missing))}); `dvc checkout`, or delete it")
+    for name in names:
+        if name != Path(name).name or name in ("", ".", ".."):
+            raise DataError(f"{path}: expected plain file names under outputs, found '{name}'; delete this manifest")
+    return manifest
+
+
+def _differs(path: Path, sha256: str) -> bool:
+    """True when the file is absent or has other content."""
+    return not path.is_file() or digest(path) != sha256
+
+
+def _remove_others(path: Path, keep: set[str]) -> None:
+    for other in path.iterdir():
+        if other.name not in keep and other.is_file():
+            other.unlink()

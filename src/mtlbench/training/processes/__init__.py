@@ -1,0 +1,1 @@
+"""Several processes of one run or of one job, and the signals that stop them."""

@@ -1,0 +1,126 @@
+import time
+from pathlib import Path
+
+import pytest
+
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.runs import status, store
+from mtlbench.runs.status import State, duration, remaining, state
+from mtlbench.system import lease
+from mtlbench.system.files import write_json
+
+CELL = "tiny/segnet_split/dwa/seed0"
+
+
+@pytest.fixture
+def cell(project) -> grid.Cell:
+    return grid.cell(load(), CELL)
+
+
+@pytest.fixture
+def work(cell) -> Path:
+    return Path("work/cells") / cell.key
+
+
+def progress(work: Path, **changes) -> None:
+    """What a run writes that is 1.5 epochs into 3."""
+    me = lease._self()
+    base = {"epoch": 1.5, "epochs": 3, "seconds_per_epoch": 40.0, "host": me["host"], "pid": me["pid"]}
+    write_json(work / "progress.json", {**base, "updated": time.time(), **changes})
+
+
+def other_holder(path: Path, **changes) -> None:
+    """A lease of this very process, changed."""
+    write_json(path, {**lease._self(), "token": "t", "folder": str(Path.cwd()), **changes})
+
+
+def test_nothing_there_is_pending(cell) -> None:
+    assert state(cell).name == "pending"
+
+
+def test_a_live_run_shows_epoch_place_and_time_left(cell, work) -> None:
+    with lease.lease(store.lease_file(cell.key), CELL):
+        assert state(cell).detail.startswith("starting on")
+        progress(work)
+        found = state(cell)
+        assert (found.name, found.seconds) == ("running", 60.0)
+        assert "epoch 1.5/3" in found.detail
+        assert "about 1 min 00 s left" in found.detail
+    progress(work, pid=0)
+    with lease.lease(store.lease_file(cell.key), CELL):
+        assert state(cell).detail.startswith("starting on"), "the progress is an earlier process's"
+
+
+def test_a_live_run_that_does_not_move_is_stalled(cell, work) -> None:
+    with lease.lease(store.lease_file(cell.key), CELL):
+        progress(work, updated=time.time() - 400)
+        assert state(cell).name == "stalled"
+        assert "has not moved for 6 min 40 s" in state(cell).detail
+
+
+def test_a_run_whose_process_is_gone_was_killed(cell, work) -> None:
+    progress(work)
+    other_holder(store.lease_file(cell.key), started="0")
+    found = state(cell)
+    assert found.name == "killed"
+    assert "ended in epoch 1.5 without a word" in found.detail
+
+
+def test_a_run_of_another_checkout_with_the_same_store_says_where(cell) -> None:
+    other_holder(store.lease_file(cell.key), folder="/home/ada/mtlbench")
+    found = state(cell)
+    assert found.name == "running"
+    assert found.detail.endswith("for /home/ada/mtlbench")
+
+
+def test_a_silent_run_on_another_node_was_killed(cell, work, monkeypatch) -> None:
+    path = store.lease_file(cell.key)
+    other_holder(path, host="node7")
+    assert state(cell).name == "running"
+    monkeypatch.setattr(lease, "EXPIRES", -1.0)
+    assert state(cell).name == "killed"
+    assert "on node7" in state(cell).detail
+
+
+def test_a_failure_shows_its_reason_and_a_checkpoint_that_it_continues(cell, work) -> None:
+    work.mkdir(parents=True)
+    (work / "state-000001-000000.0123456789abcdef.pt").touch()
+    assert state(cell).name == "stopped"
+    write_json(work / "failure.json", {"cell": CELL, "reason": "no room"})
+    assert (state(cell).name, state(cell).detail) == ("failed", "no room")
+
+
+def test_done_diverged_and_stored(cell) -> None:
+    entry = store.folder() / cell.key
+    write_json(entry / cell.manifest.name, {})
+    assert state(cell).name == "stored"
+    record = {"spec": cell.spec, "outputs": {}, "data": {}, "seconds_total": 5.0}
+    write_json(cell.manifest, {**record, "status": "complete"})
+    assert (state(cell).name, state(cell).seconds) == ("done", 5.0)
+    write_json(cell.manifest, {**record, "status": "diverged", "reason": "NaN at epoch 1"})
+    assert (state(cell).name, state(cell).detail) == ("diverged", "NaN at epoch 1")
+
+
+def test_the_time_left_counts_waiting_runs_at_the_pace_of_finished_ones(cell) -> None:
+    done, running = State(cell, "done", "", 100.0), State(cell, "running", "", 30.0)
+    waiting = State(cell, "pending")
+    assert remaining([done]) is None
+    assert remaining([running, waiting]) is None, "nothing is known about a run that has not begun"
+    assert remaining([running, running]) == 30.0
+    assert remaining([done, running, running, waiting, waiting, waiting]) == (2 * 30 + 3 * 100) / 2
+    assert remaining([done, running, running, waiting]) == 80.0
+
+
+def test_the_table_shows_every_cell(project, capsys) -> None:
+    status.show(load(), None)
+    printed = capsys.readouterr().out
+    assert printed.count("pending") == 5 + 1
+    assert "tiny: 5 pending" in printed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (59.9, "59 s"), (60, "1 min 00 s"), (3599, "59 min 59 s"), (7260, "2 h 01 min")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
