@@ -19,7 +19,7 @@ from rich.table import Table
 from mtlbench.plan import grid
 from mtlbench.plan.params import Params, Runtime, load
 from mtlbench.system.console import console
-from mtlbench.training.cell import make_trainer
+from mtlbench.training.build import make_trainer
 from mtlbench.training.data import in_batches
 from mtlbench.training.device import peak_memory
 

@@ -25,11 +25,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mtlbench.models._base import Model, shared_parameters
+from mtlbench.models import Model, shared_parameters
 from mtlbench.plan import registry
-from mtlbench.tasks._base import make_tasks
+from mtlbench.tasks import make_tasks
 from mtlbench.training.device import frozen_batchnorm
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 
 CLASSES = 13
 TASKS = {

@@ -146,10 +146,11 @@ def verify(
 ) -> None:
     """Hash every output again and compare it with its manifest."""
     from mtlbench import verify as module
+    from mtlbench.runs import prune as pruning
 
     loaded = _params(params)
     if prune:
-        module.prune(loaded, say=print)
+        pruning.prune(loaded, say=print)
     module.verify(loaded, experiment, say=print, quick=quick, deep=sample if deep else 0)
 
 
@@ -175,7 +176,7 @@ def prune(
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Remove results and resume states that params.yaml does not ask for any more."""
-    from mtlbench import verify as module
+    from mtlbench.runs import prune as module
 
     module.prune(_params(params), say=print, dry_run=dry_run)
 

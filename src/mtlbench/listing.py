@@ -40,7 +40,7 @@ def _entries(kind: str) -> Table:
 
 def _models(params: Params, name: str | None) -> Table:
     from mtlbench.models._cost import blueprint, forward_flops, parameter_count
-    from mtlbench.tasks._base import make_tasks
+    from mtlbench.tasks import make_tasks
 
     experiment = grid.experiment(params, name or params.run[0])
     data = grid.dataset(params, experiment.dataset).build()

@@ -1,15 +1,12 @@
 """What the verbs around training do: download, prepare, aggregate, report."""
 
 import csv
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from mtlbench.plan import grid, keys
-from mtlbench.plan.grid import Cell, PreparedDataset
 from mtlbench.plan.params import Params
-from mtlbench.runs import store
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import read_json, write_json, write_text
 
@@ -69,6 +66,7 @@ def inspect(params: Params, name: str) -> None:
 def aggregate(params: Params, name: str, key: str | None = None) -> Path:
     """Write the tidy tables of an experiment; returns the manifest's path."""
     from mtlbench.report.build import write_summary
+    from mtlbench.report.rows.collect import report_input
 
     spec = grid.report_spec(params, name)
     grid.check_key(f"summary of {name}", keys.key(spec), key)
@@ -85,6 +83,7 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     written, so that the whole report stays pending.
     """
     from mtlbench.report.build import build_report
+    from mtlbench.report.rows.collect import report_input
 
     spec = grid.report_spec(params, name)
     grid.check_key(f"report of {name}", keys.key(spec), key)
@@ -111,82 +110,6 @@ def join(params: Params) -> None:
     write_json(Path("results/metrics.json"), metrics)
     lines = [",".join(curves[0])] + [",".join(row.values()) for row in curves] if curves else []
     write_text(Path("results/curves.csv"), "\n".join(lines) + "\n")
-
-
-def report_input(params: Params, name: str, partial: bool) -> Any:
-    """Everything that the report of an experiment is a function of."""
-    from mtlbench.report.build import CellInput, ReportInput
-
-    experiment = grid.experiment(params, name)
-    data = grid.dataset(params, experiment.dataset)
-    cells = grid.cells(params, name)
-    missing = [cell.path for cell in cells if not cell.manifest.exists()]
-    if missing and not partial:
-        raise DataError(
-            f"{name}: {len(missing)} of {len(cells)} cells are not there, the first is {missing[0]}. Run "
-            f"`snakemake --profile workflow/profiles/local {name}`, or add --partial for a report with holes."
-        )
-    if not data.manifest.exists():
-        raise DataError(f"{name}: its dataset '{data.name}' is not prepared. Run `mtlbench prepare {data.name}`.")
-    manifest = read_json(data.manifest)
-    build = data.build()
-    return ReportInput(
-        name=name,
-        title=experiment.title,
-        dataset=data.name,
-        note=build.note,
-        size=tuple(manifest["size"]),
-        protocol=experiment.protocol.model_dump(),
-        training=experiment.training.model_dump(),
-        tasks={task: manifest["tasks"][task] for task in experiment.tasks},
-        cells=tuple(CellInput(**_cell_input(cell)) for cell in cells),
-        baseline=experiment.baseline,
-        constant=constant_baseline(data, experiment.tasks),
-        command=f"snakemake --profile workflow/profiles/local {name}",
-    )
-
-
-def constant_baseline(data: PreparedDataset, tasks: list[str]) -> dict[str, dict[str, float]]:
-    """{task: {metric: value}} of the best constant prediction, computed once for each prepared dataset."""
-    cache = Path("work/constant") / f"{data.key}.json"
-    if cache.exists() and set(tasks) <= set(read_json(cache)):
-        return {task: read_json(cache)[task] for task in tasks}
-    import torch
-
-    from mtlbench.tasks._base import make_tasks
-    from mtlbench.training.data import Split
-    from mtlbench.training.evaluate import constant_baseline as compute
-    from mtlbench.training.history import without_nan
-
-    cpu = torch.device("cpu")
-    made = make_tasks({task: read_json(data.manifest)["tasks"][task] for task in tasks})
-    train, test = (Split(data.folder / split, tasks, cpu) for split in ("train", "test"))
-    found = without_nan(compute(made, train, test))
-    write_json(cache, found)
-    return found
-
-
-def _cell_input(cell: Cell) -> dict[str, Any]:
-    reason: str | None = "not trained yet"
-    if cell.manifest.exists():
-        manifest = store.read_manifest(cell.manifest)
-        reason = manifest.get("reason") if manifest["status"] != "complete" else None
-    else:
-        failure = Path("work/cells") / cell.key / "failure.json"
-        if failure.exists():
-            reason = read_json(failure)["reason"]
-    return {
-        "path": cell.path,
-        "model": cell.model,
-        "model_kind": cell.spec["model"]["kind"],
-        "model_options": json.loads(json.dumps(cell.spec["model"]["options"])),
-        "weighting": cell.weighting,
-        "seed": cell.seed,
-        "tasks": cell.tasks,
-        "key": cell.key,
-        "folder": cell.folder if cell.manifest.exists() else None,
-        "hole": reason,
-    }
 
 
 def _forget(folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from mtlbench.diagrams.draw import SHARED_COLOUR, draw_svg
 from mtlbench.diagrams.layout import SHARED, arrange
 from mtlbench.plan.registry import entries
-from mtlbench.report.figures.style import COLOURS
+from mtlbench.system.colours import COLOURS
 from mtlbench.system.errors import ParamsError
 
 SVG = "{http://www.w3.org/2000/svg}"

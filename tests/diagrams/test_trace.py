@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.diagrams.trace import fold, trace
-from mtlbench.models._base import Model
+from mtlbench.models import Model
 
 
 class Graph(Model):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtlbench.metrics.delta_m import DEFINITIONS, delta_m, metric_weights, relative_gain
-from mtlbench.tasks._base import Metric
+from mtlbench.metrics.metric import Metric
 from mtlbench.tasks.depth import Depth
 from mtlbench.tasks.normals import Normals
 from mtlbench.tasks.segmentation import Segmentation

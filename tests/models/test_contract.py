@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.models._base import Model, parameter_owners, shared_parameters
+from mtlbench.models import Model, parameter_owners, shared_parameters
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import ParamsError
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mtlbench.models._base import Model, meta_twin, parameter_owners, shared_parameters
+from mtlbench.models import Model, meta_twin, parameter_owners, shared_parameters
 from mtlbench.models._cost import blueprint, forward_flops, parameter_count
 from mtlbench.plan.registry import entry
 from mtlbench.system.errors import ParamsError

@@ -2,11 +2,11 @@ import inspect
 
 import pytest
 
-from mtlbench.datasets._base import Dataset
-from mtlbench.models._base import Model
+from mtlbench.datasets import Dataset
+from mtlbench.models import Model
 from mtlbench.plan.registry import KINDS, entries
-from mtlbench.tasks._base import Task
-from mtlbench.weightings._base import Weighting
+from mtlbench.tasks import Task
+from mtlbench.weightings import Weighting
 
 BASES = {"datasets": Dataset, "tasks": Task, "models": Model, "weightings": Weighting}
 FOUND = [(kind, name) for kind in KINDS for name in entries(kind)]

@@ -18,7 +18,7 @@ from mtlbench.plan.keys import write_manifest
 from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import CellInput, ReportInput
-from mtlbench.tasks._base import Task, make_tasks, totals
+from mtlbench.tasks import Task, make_tasks, totals
 
 CLASSES = ["bed", "books", "ceiling", "chair", "floor", "table", "wall"]
 DESCRIPTIONS: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ import pytest
 from mtlbench.report.evidence.published import beside, check, dataset_name, load, metric_names, protocol_of
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
-from mtlbench.tasks._base import make_tasks
+from mtlbench.tasks import make_tasks
 
 CLASSES = {"classes": 13, "class_names": [f"class {i}" for i in range(13)]}
 

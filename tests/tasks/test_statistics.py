@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtlbench.tasks._base import Task, make_tasks, totals
+from mtlbench.tasks import Task, make_tasks, totals
 
 DESCRIPTIONS = {
     "segmentation": {"classes": 5, "class_names": list("abcde")},

@@ -3,8 +3,8 @@
 import shutil
 
 from mtlbench.plan import grid
+from mtlbench.plan.places import work_folder
 from mtlbench.runs import store
-from mtlbench.training.cell import work_folder
 
 CELL = "tiny/segnet_split/dwa/seed0"
 OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")

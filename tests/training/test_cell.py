@@ -12,12 +12,13 @@ import pytest
 from mtlbench import pipeline
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
+from mtlbench.plan.places import work_folder
 from mtlbench.runs import store
 from mtlbench.system.errors import BusyError, DataError, DivergedError, ParamsError
 from mtlbench.system.files import read_json
 from mtlbench.system.lease import lease
 from mtlbench.training import checkpoint
-from mtlbench.training.cell import run_cell, work_folder
+from mtlbench.training.cell import run_cell
 
 from .conftest import CELL, contents, forget
 
@@ -86,7 +87,7 @@ def test_another_seed_gives_other_numbers(cell, edit) -> None:
         ("os", "", "replace", 6),  # a file is written but not yet renamed
         ("os", "", "fsync", 9),  # half-way through writing a file
         ("mtlbench.training.checkpoint", "", "save", 3),  # all epochs done, the last checkpoint missing
-        ("mtlbench.training.cell", "", "_write_arrays", 2),  # some outputs written
+        ("mtlbench.training.outputs", "", "_write_arrays", 2),  # some outputs written
         ("mtlbench.runs.store", "", "publish", 1),  # all outputs written, not yet published
         ("mtlbench.runs.store", "", "link_or_copy", 3),  # half linked into the workspace
     ],

@@ -14,11 +14,12 @@ import torch
 from mtlbench import pipeline
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
+from mtlbench.plan.places import work_folder
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import DivergedError, ParamsError
 from mtlbench.system.files import read_json
 from mtlbench.training import checkpoint
-from mtlbench.training.cell import run_cell, work_folder
+from mtlbench.training.cell import run_cell
 from mtlbench.training.processes.launch import device_names
 from mtlbench.training.processes.ranks import Ranks, Sharded
 

@@ -13,8 +13,9 @@ import pytest
 from mtlbench import pipeline
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
+from mtlbench.plan.places import work_folder
 from mtlbench.runs import status
-from mtlbench.training.cell import run_cell, work_folder
+from mtlbench.training.cell import run_cell
 
 from .conftest import CELL
 

@@ -13,11 +13,12 @@ import pytest
 from mtlbench import pipeline
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
+from mtlbench.plan.places import work_folder
 from mtlbench.runs import status, store
 from mtlbench.system import lease
 from mtlbench.system.files import read_json
 from mtlbench.training import cell as cell_module
-from mtlbench.training.cell import run_cell, work_folder
+from mtlbench.training.cell import run_cell
 
 from .conftest import contents
 

@@ -13,7 +13,7 @@ import torch
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
 from mtlbench.training import data
-from mtlbench.training.cell import make_trainer
+from mtlbench.training.build import make_trainer
 from mtlbench.training.processes.launch import launch
 from mtlbench.training.processes.ranks import Ranks
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.plan import registry
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 
 
 @dataclass

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mtlbench.weightings import _gradients
-from mtlbench.weightings._gradients import GradientRows, cosines
+from mtlbench.weightings import GradientRows, _gradients, cosines
 
 
 @pytest.fixture

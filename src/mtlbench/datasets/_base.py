@@ -22,40 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-#: progress(done, total) is called now and then with numbers of images or bytes.
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Login:
-    """A web form that opens a session for downloads.
-
-    The account itself comes from the two environment variables named here, else from ~/.netrc for the form's host;
-    it is never written anywhere.
-    """
-
-    url: str
-    user_variable: str
-    password_variable: str
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """One file of the official distribution.
-
-    ``urls`` are tried in order; empty when it cannot be downloaded without an account, then ``instructions``
-    says how a person gets it. ``sha256`` (else ``md5``) and ``bytes`` are checked when given and enter the dataset's
-    key. A file that is not ``required`` is downloaded too, but preparing does without it.
-    """
-
-    name: str
-    urls: tuple[str, ...] = ()
-    bytes: int | None = None
-    sha256: str | None = None
-    md5: str | None = None
-    instructions: str = ""
-    required: bool = True
-    login: Login | None = None
+from mtlbench.datasets.raw.files import RawFile, digest_of
 
 
 @dataclass(frozen=True)
@@ -95,8 +62,6 @@ class Dataset(ABC):
 
     def sources(self, raw: Path) -> dict[str, dict[str, Any]]:
         """{raw file: its SHA-256 and size} of the files that were read, for the manifest."""
-        from mtlbench.datasets.raw.files import digest_of
-
         present = [Path(raw) / file.name for file in self.raw_files() if (Path(raw) / file.name).is_file()]
         return {path.name: {"sha256": digest_of(path), "bytes": path.stat().st_size} for path in present}
 

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
-from mtlbench.datasets._base import Dataset, Login, RawFile, Split
+from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets._cityscapes_labels import class_names, label_lookup
 from mtlbench.datasets.geometry.resize import resize_nearest, resize_picture
 from mtlbench.datasets.raw import packages
-from mtlbench.datasets.raw.files import check, digest_of, digest_of_folder
+from mtlbench.datasets.raw.files import Login, RawFile, check, digest_of, digest_of_folder
 from mtlbench.system.errors import DataError
 
 _SITE = "https://www.cityscapes-dataset.com"

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets import _nyuv2_file as nyu
-from mtlbench.datasets._base import Dataset, RawFile, Split
 from mtlbench.datasets._cityscapes_labels import class_names
-from mtlbench.datasets.raw.files import digest_of_folder
+from mtlbench.datasets.raw.files import RawFile, digest_of_folder
 from mtlbench.system.errors import DataError, ParamsError
 
 _SPLITS = {"train": "train", "test": "val"}

@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets import _nyuv2_file as nyu
-from mtlbench.datasets._base import Dataset, RawFile, Split
 from mtlbench.datasets._nyuv2_check import check_orientation
 from mtlbench.datasets.geometry.camera import NYUV2_CAMERA
 from mtlbench.datasets.geometry.normals import normals_from_depth
 from mtlbench.datasets.geometry.resize import resize_nearest, resize_picture
-from mtlbench.datasets.raw.files import digest_of_folder, require
+from mtlbench.datasets.raw.files import RawFile, digest_of_folder, require
 from mtlbench.system.errors import DataError
 
 _SITE = "horatio.cs.nyu.edu/mit/silberman"

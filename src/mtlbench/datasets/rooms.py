@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from mtlbench.datasets._base import Dataset, RawFile, Split
+from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets.geometry.camera import NYUV2_CAMERA, NYUV2_SIZE
+from mtlbench.datasets.raw.files import RawFile
 from mtlbench.datasets.scenes.draw import Draw
 from mtlbench.datasets.scenes.furniture import CLASSES
 from mtlbench.datasets.scenes.render import photograph, render

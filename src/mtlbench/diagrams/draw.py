@@ -14,7 +14,7 @@ from mtlbench.diagrams.layout import LANE, LIGHT, NARROW, SHARED, WIDE, Box, Lay
 from mtlbench.diagrams.trace import Node, fold, trace
 from mtlbench.models._cost import blueprint, parameter_count
 from mtlbench.plan.registry import entries
-from mtlbench.report.figures.style import COLOURS
+from mtlbench.system.colours import COLOURS
 from mtlbench.system.files import write_text
 
 INK, LINE, SHARED_COLOUR = "#1B1F24", "#9AA3AD", "#5B6B7B"

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from mtlbench.models._base import Model, meta_twin, parameter_owners
+from mtlbench.models import Model, meta_twin, parameter_owners
 
 #: Names of modules of other libraries; our own say theirs in ``diagram``.
 FOREIGN = {BasicBlock: "block", Bottleneck: "block", nn.Conv2d: "conv", nn.Linear: "linear", nn.MaxPool2d: "pool"}

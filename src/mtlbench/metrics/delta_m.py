@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.tasks._base import Metric
+from mtlbench.metrics.metric import Metric
 
 DEFINITIONS = ("flat", "per_task", "primary")
 

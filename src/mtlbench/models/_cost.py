@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mtlbench.models._base import Model, meta_twin
+from mtlbench.models import Model, meta_twin
 from mtlbench.plan.registry import check_options, entry
 
 #: The operations that count: convolutions and linear layers.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mtlbench.models._base import Model
+from mtlbench.models import Model
 from mtlbench.models.blocks.deeplab import heads
 from mtlbench.models.blocks.mixture import Blend
 from mtlbench.models.blocks.resnet import STEM_CHANNELS, ResNetBackbone

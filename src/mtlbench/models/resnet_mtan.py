@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mtlbench.models._base import Model
+from mtlbench.models import Model
 from mtlbench.models.blocks.attention import AttentionMask
 from mtlbench.models.blocks.deeplab import heads
 from mtlbench.models.blocks.pooling import MaxPool

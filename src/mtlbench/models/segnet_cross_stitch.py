@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mtlbench.models._base import Model
+from mtlbench.models import Model
 from mtlbench.models.blocks.cross_stitch import CrossStitch
 from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
 from mtlbench.models.blocks.segnet import decoder_blocks, encoder_blocks, heads, initialise, scaled

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mtlbench.models._base import Model
+from mtlbench.models import Model
 from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
 from mtlbench.models.blocks.segnet import (
     CONVOLUTIONS,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mtlbench.models._base import Model
+from mtlbench.models import Model
 from mtlbench.models.blocks.segnet import SegNetBackbone, heads, initialise, scaled
 from mtlbench.plan.options import Width
 

@@ -2,30 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Metric:
-    """A number that a task reports.
-
-    ``name`` is the key in files; ``display`` and ``unit`` are for people ("mIoU", "%"); the shown value is
-    ``scale`` times the stored one, with ``decimals`` digits. ``primary`` marks the one metric that stands for
-    the task where a single one is wanted (Delta_m in the definition of Vandenhende et al.).
-    """
-
-    name: str
-    display: str
-    unit: str
-    higher_is_better: bool
-    decimals: int = 2
-    scale: float = 1.0
-    primary: bool = False
+from mtlbench.metrics.metric import Metric
 
 
 class Task(ABC):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.metrics.scalars import median_value, ratio, value_histograms
-from mtlbench.tasks._base import Task
+from mtlbench.tasks import Task
 from mtlbench.tasks._draw import colour_map
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from mtlbench.metrics.metric import Metric
 from mtlbench.system.errors import ParamsError
-from mtlbench.tasks._base import Metric
 from mtlbench.tasks._distance import DistanceTask
 
 

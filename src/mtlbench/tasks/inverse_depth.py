@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from mtlbench.tasks._base import Metric
+from mtlbench.metrics.metric import Metric
 from mtlbench.tasks._distance import DistanceTask
 
 

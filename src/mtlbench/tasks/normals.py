@@ -9,8 +9,9 @@ from torch import Tensor
 
 from mtlbench.metrics.angles import BIN_DEGREES, BINS, THRESHOLDS, angles, median_angle, unit_vectors
 from mtlbench.metrics.counting import count_per_image
+from mtlbench.metrics.metric import Metric
 from mtlbench.metrics.scalars import ratio
-from mtlbench.tasks._base import Metric, Task
+from mtlbench.tasks import Task
 from mtlbench.tasks._draw import INVALID
 
 

@@ -9,9 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlbench.metrics.counting import count_per_image
+from mtlbench.metrics.metric import Metric
 from mtlbench.metrics.segmentation import argmax_classes, confusion_matrices, mean_iou, pixel_accuracy
 from mtlbench.system.errors import ParamsError
-from mtlbench.tasks._base import Metric, Task
+from mtlbench.tasks import Task
 from mtlbench.tasks._draw import INVALID, class_colours
 
 VOID = -1

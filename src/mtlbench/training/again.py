@@ -11,7 +11,7 @@ import torch
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime
 from mtlbench.system.files import read_json
-from mtlbench.training.cell import make_trainer
+from mtlbench.training.build import make_trainer
 from mtlbench.training.evaluate import evaluate
 from mtlbench.training.history import without_nan
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtlbench.tasks._base import Task
+from mtlbench.tasks import Task
 from mtlbench.training.data import Split, in_batches
 from mtlbench.training.device import autocast
 

@@ -6,9 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: Epochs averaged in the summary that the MTAN paper's code uses, whatever the protocol reports.
-LAST = 10
-
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as CSV text; floats in the shortest form that reads back to the same bits."""

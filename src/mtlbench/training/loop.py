@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mtlbench.models._base import Model, shared_parameters
+from mtlbench.models import Model, shared_parameters
 from mtlbench.plan.params import Protocol, Training
 from mtlbench.system.errors import DivergedError, Interrupted
-from mtlbench.tasks._base import Task
+from mtlbench.tasks import Task
 from mtlbench.training import checkpoint, history
 from mtlbench.training.data import Split, in_batches
 from mtlbench.training.device import autocast, frozen_batchnorm
@@ -26,7 +26,7 @@ from mtlbench.training.meter import Meter
 from mtlbench.training.optimize import learning_rate, make_optimizer
 from mtlbench.training.processes.ranks import Ranks, Sharded
 from mtlbench.training.seeds import derive, generator, order
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 
 
 @dataclass(frozen=True)

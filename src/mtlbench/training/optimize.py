@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mtlbench.plan.params import Optimizer, Schedule
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 
 
 def make_optimizer(settings: Optimizer, model: nn.Module, weighting: Weighting) -> torch.optim.Optimizer:

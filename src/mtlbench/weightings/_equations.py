@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mtlbench.weightings._gradients import cosines
+from mtlbench.weightings import cosines
 
 _NEWTON_STEPS = 30
 _STEP_LENGTHS = 8

@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings._eigen import symmetric_eigen
-from mtlbench.weightings._gradients import GradientWeighting
 
 
 class AlignedMTL(GradientWeighting):

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 from mtlbench.weightings._optimise import BufferedAdam
 
 # The authors' step of the finite difference, divided by the norm of the direction.

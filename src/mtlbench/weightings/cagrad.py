@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.weightings._gradients import GradientWeighting, require_few_tasks
+from mtlbench.weightings import GradientWeighting, require_few_tasks
 from mtlbench.weightings._quadratic import MOST_TASKS, conflict_averse
 
 

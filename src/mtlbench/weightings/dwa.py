@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 
 # Keeps a ratio finite after an epoch without a valid pixel (mean loss 0).
 _SMALLEST_MEAN = 1e-12

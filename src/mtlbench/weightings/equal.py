@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 
 
 class Equal(Weighting):

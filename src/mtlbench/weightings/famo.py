@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 from mtlbench.weightings._optimise import BufferedAdam, softmax_gradient
 
 _SMALLEST = 1e-8

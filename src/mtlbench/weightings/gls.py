@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from mtlbench.weightings._base import Weighting, positive
+from mtlbench.weightings import Weighting, positive
 
 
 class GLS(Weighting):

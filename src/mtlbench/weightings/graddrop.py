@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.weightings._gradients import GradientRows, GradientWeighting
+from mtlbench.weightings import GradientRows, GradientWeighting
 
 
 class GradDrop(GradientWeighting):

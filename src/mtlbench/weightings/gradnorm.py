@@ -7,8 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mtlbench.weightings._base import positive
-from mtlbench.weightings._gradients import GradientWeighting
+from mtlbench.weightings import GradientWeighting, positive
 from mtlbench.weightings._optimise import softmax_gradient
 
 

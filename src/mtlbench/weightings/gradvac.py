@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.weightings._gradients import GradientWeighting
+from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings.pcgrad import random_orders
 
 # Keeps the correction finite where a pair has been parallel so far.

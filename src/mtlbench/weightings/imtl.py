@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings._equations import equal_projections
-from mtlbench.weightings._gradients import GradientWeighting
 
 
 class IMTL(GradientWeighting):

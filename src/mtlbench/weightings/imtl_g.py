@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings._equations import equal_projections
-from mtlbench.weightings._gradients import GradientWeighting
 
 
 class IMTLG(GradientWeighting):

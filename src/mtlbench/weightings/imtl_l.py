@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mtlbench.weightings._base import Weighting, detached
+from mtlbench.weightings import Weighting, detached
 
 
 class IMTLL(Weighting):

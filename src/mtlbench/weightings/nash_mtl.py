@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings._equations import power_balance
-from mtlbench.weightings._gradients import GradientWeighting
 
 
 class NashMTL(GradientWeighting):

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mtlbench.weightings._gradients import GradientWeighting
+from mtlbench.weightings import GradientWeighting
 
 
 class PCGrad(GradientWeighting):

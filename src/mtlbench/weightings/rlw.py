@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 
 
 class RLW(Weighting):

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mtlbench.system.errors import ParamsError, nearest
-from mtlbench.weightings._base import Weighting
+from mtlbench.weightings import Weighting
 
 
 class Static(Weighting):

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mtlbench.weightings._base import Weighting, positive
+from mtlbench.weightings import Weighting, positive
 
 
 class STCH(Weighting):

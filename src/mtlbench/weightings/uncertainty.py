@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mtlbench.weightings._base import Weighting, detached
+from mtlbench.weightings import Weighting, detached
 
 
 class Uncertainty(Weighting):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from mtlbench.weightings._gradients import GradientWeighting, cosines, require_few_tasks
+from mtlbench.weightings import GradientWeighting, cosines, require_few_tasks
 from mtlbench.weightings._quadratic import MOST_TASKS, dual_cone
 
 

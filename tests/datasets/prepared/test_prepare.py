@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtlbench.datasets._base import Split
+from mtlbench.datasets import Split
 from mtlbench.datasets.prepared import fill as _fill
 from mtlbench.datasets.prepared import prepare as _prepare
 from mtlbench.datasets.prepared.inspect import describe

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from mtlbench.datasets._base import Login, RawFile
 from mtlbench.datasets.raw import http
 from mtlbench.datasets.raw.download import download
+from mtlbench.datasets.raw.files import Login, RawFile
 from mtlbench.datasets.raw.http import Patience
 from mtlbench.system.errors import DataError
 
@@ -243,7 +243,7 @@ def test_too_little_space_is_seen_before_the_first_byte(
 SCRIPT = """
 import sys
 from pathlib import Path
-from mtlbench.datasets._base import RawFile
+from mtlbench.datasets.raw.files import RawFile
 from mtlbench.datasets._download import download
 download([RawFile("data.bin", (sys.argv[1],))], Path(sys.argv[2]), lambda done, total: print(done, flush=True))
 """

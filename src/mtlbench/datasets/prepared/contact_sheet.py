@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mtlbench.datasets._base import Dataset
+from mtlbench.datasets import Dataset
 from mtlbench.datasets.prepared.layout import array_names
 from mtlbench.system.files import atomic_writer
 
@@ -19,7 +19,7 @@ _INK, _PAPER = (30, 30, 30), (255, 255, 255)
 
 def write_contact_sheet(folder: Path, dataset: Dataset) -> Path:
     """Write ``contact_sheet.png`` into a folder that holds prepared arrays; the rows are spread over each split."""
-    from mtlbench.tasks._base import make_tasks
+    from mtlbench.tasks import make_tasks
 
     tasks = make_tasks(dataset.tasks)
     height, width = dataset.size

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.datasets._base import Dataset, Progress, Split
+from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets.prepared.layout import ARRAYS, array_names, check_image, shape_of
 from mtlbench.datasets.prepared.statistics import Sums, sums_of
+from mtlbench.datasets.raw.files import Progress
 from mtlbench.system.errors import DataError
 from mtlbench.system.workers import run_all
 

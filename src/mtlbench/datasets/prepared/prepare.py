@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from mtlbench.datasets._base import Dataset, Progress, Split
+from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets.prepared.fill import CHUNK, LOG, Chunks, fill
 from mtlbench.datasets.prepared.statistics import describe, total_remarks
+from mtlbench.datasets.raw.files import Progress
 from mtlbench.datasets.raw.progress import reporter
 from mtlbench.plan.keys import Spec, find_manifest, key, manifest_name, read_manifest, write_manifest
 from mtlbench.system.errors import DataError

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from mtlbench.datasets._base import Login, RawFile
+from mtlbench.datasets.raw.files import Login, RawFile
 from mtlbench.system.errors import DataError
 
 _NAME = "mtlbench (data set preparation)"

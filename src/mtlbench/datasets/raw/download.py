@@ -15,9 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mtlbench.datasets._base import Progress, RawFile
 from mtlbench.datasets.raw.accounts import open_session
-from mtlbench.datasets.raw.files import check
+from mtlbench.datasets.raw.files import Progress, RawFile, check
 from mtlbench.datasets.raw.http import NextAddress, Patience, discard, fetch_from, state_path
 from mtlbench.datasets.raw.progress import reporter
 from mtlbench.system.errors import DataError

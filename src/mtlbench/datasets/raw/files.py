@@ -2,12 +2,47 @@
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from mtlbench.datasets._base import RawFile
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import digest
+
+#: progress(done, total) is called now and then with numbers of images or bytes.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Login:
+    """A web form that opens a session for downloads.
+
+    The account itself comes from the two environment variables named here, else from ~/.netrc for the form's host;
+    it is never written anywhere.
+    """
+
+    url: str
+    user_variable: str
+    password_variable: str
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One file of the official distribution.
+
+    ``urls`` are tried in order; empty when it cannot be downloaded without an account, then ``instructions``
+    says how a person gets it. ``sha256`` (else ``md5``) and ``bytes`` are checked when given and enter the dataset's
+    key. A file that is not ``required`` is downloaded too, but preparing does without it.
+    """
+
+    name: str
+    urls: tuple[str, ...] = ()
+    bytes: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    instructions: str = ""
+    required: bool = True
+    login: Login | None = None
 
 
 def require(raw: Path, files: Sequence[RawFile]) -> None:

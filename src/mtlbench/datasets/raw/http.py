@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from mtlbench.datasets._base import Progress, RawFile
+from mtlbench.datasets.raw.files import Progress, RawFile
 
 #: Answers that pass with time; others (404, 403 ...) make the next address be tried at once.
 _BUSY = {408, 425, 429, 500, 502, 503, 504}

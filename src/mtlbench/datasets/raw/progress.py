@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mtlbench.datasets._base import Progress
+from mtlbench.datasets.raw.files import Progress
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from mtlbench.metrics.delta_m import DEFINITIONS, metric_weights, relative_gain
 from mtlbench.report.evidence.statistics import image_weights, resampled_metrics
 from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.grid import DELTA_COLUMNS, Grid, Row
-from mtlbench.tasks._base import Task
+from mtlbench.tasks import Task
 
 #: How statistics can be grouped before they are reduced: over the whole set, per batch, per image.
 WHOLE, BATCH, IMAGE = "whole", "batch", "image"

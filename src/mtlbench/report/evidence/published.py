@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mtlbench.metrics.delta_m import delta_m
+from mtlbench.metrics.metric import Metric
 from mtlbench.report.rows.grid import Column, Grid, Row, mean
 from mtlbench.report.rows.inputs import ReportInput
-from mtlbench.tasks._base import Metric
 
 #: Column of the table -> (task, metric name). On CityScapes the "depth" of the published tables is an inverse depth.
 _NYUV2 = {

@@ -9,12 +9,12 @@ import pandas as pd
 import seaborn as sns
 
 from mtlbench.metrics.ranks import kendall_tau, swapped_pairs
+from mtlbench.metrics.rules import LAST
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.per_image import BATCH, IMAGE, WHOLE, delta_draws
 from mtlbench.report.figures.style import Picture, new_figure, save, styled
 from mtlbench.report.rows.grid import DELTA_COLUMNS, mean
 from mtlbench.report.rows.tidy import rules
-from mtlbench.training.history import LAST
 
 RULES = {
     "reported": "as reported",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from mtlbench.tasks._base import Task
+from mtlbench.tasks import Task
 
 #: Bootstrap samples; with 1000 the ends of a 95 % interval move by about 2 % of its width between two draws.
 DRAWS = 1000

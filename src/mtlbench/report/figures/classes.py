@@ -8,8 +8,9 @@ import seaborn as sns
 
 from mtlbench.metrics.segmentation import class_iou
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.figures.style import BASELINE, COLOURS, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.report.figures.style import BASELINE, WIDTH, Picture, new_figure, save, styled, tidy
 from mtlbench.report.rows.grid import Row
+from mtlbench.system.colours import COLOURS
 from mtlbench.tasks.segmentation import Segmentation
 
 _TASK = "segmentation"

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from mtlbench.metrics.metric import Metric
 from mtlbench.report.figures.style import (
     BASELINE,
     QUIET,
@@ -26,7 +27,6 @@ from mtlbench.report.figures.style import (
 from mtlbench.report.rows.grid import SINGLE, Grid, Row
 from mtlbench.report.rows.text import task_title
 from mtlbench.report.rows.tidy import curve, thinned
-from mtlbench.tasks._base import Metric
 
 #: Above this many weightings each gets a panel of its own, with the others in grey behind it.
 MOST_COLOURS = 7

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from mtlbench.report.figures.style import WIDTH, Picture, new_figure, save, styled
 from mtlbench.report.rows.grid import Grid
 from mtlbench.report.rows.text import task_title
-from mtlbench.tasks._base import Task
+from mtlbench.tasks import Task
 from mtlbench.tasks._distance import DistanceTask
 from mtlbench.tasks._draw import INVALID, class_colours
 from mtlbench.tasks.segmentation import Segmentation

@@ -12,7 +12,7 @@ from mtlbench.report.figures.mosaic import error_picture, mosaic, overlay, wrong
 from mtlbench.report.figures.style import Picture, chunks, save
 from mtlbench.report.rows.grid import SINGLE, Grid, Row
 from mtlbench.report.rows.text import task_title
-from mtlbench.tasks._base import Task
+from mtlbench.tasks import Task
 
 #: Test images in a model's panel, and in the comparison of models.
 PANEL_IMAGES = 3

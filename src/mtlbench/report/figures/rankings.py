@@ -10,9 +10,10 @@ import seaborn as sns
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import image_ranks, intervals, joint_draws, main_column
 from mtlbench.report.evidence.statistics import critical_difference, friedman_p, probability_above
-from mtlbench.report.figures.style import BASELINE, COLOURS, INK, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.report.figures.style import BASELINE, INK, WIDTH, Picture, new_figure, save, styled, tidy
 from mtlbench.report.rows.grid import Column, Row
 from mtlbench.report.rows.text import task_title
+from mtlbench.system.colours import COLOURS
 
 #: Rows that fit into these figures; of larger grids the best ones are shown.
 MOST_ROWS = 40

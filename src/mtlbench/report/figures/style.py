@@ -11,10 +11,9 @@ import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mtlbench.system.colours import COLOURS
 from mtlbench.system.files import atomic_writer
 
-#: Okabe and Ito's colours that stay apart for colour-blind readers and in print, without the yellow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F3C8D")
 #: The single-task baseline, in every figure.
 BASELINE = "#222222"
 QUIET = "#C9CDD2"

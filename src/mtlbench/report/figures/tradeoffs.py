@@ -10,7 +10,6 @@ from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import main_column
 from mtlbench.report.figures.style import (
     BASELINE,
-    COLOURS,
     QUIET,
     WIDTH,
     Picture,
@@ -23,6 +22,7 @@ from mtlbench.report.figures.style import (
 )
 from mtlbench.report.rows.costs import Cost, cost, pareto
 from mtlbench.report.rows.grid import Row, mean
+from mtlbench.system.colours import COLOURS
 
 _AXES = (
     ("parameters", "parameters [millions]", 1e-6),

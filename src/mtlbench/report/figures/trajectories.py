@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mtlbench.report.figures.curves import BAND, band, multi_task_rows
-from mtlbench.report.figures.style import COLOURS, WIDTH, Picture, keep_first, new_figure, save, styled, tidy
+from mtlbench.report.figures.style import WIDTH, Picture, keep_first, new_figure, save, styled, tidy
 from mtlbench.report.rows.grid import Grid, Row
+from mtlbench.system.colours import COLOURS
 
 
 def recorded(row: Row, prefix: str) -> dict[str, pd.DataFrame]:

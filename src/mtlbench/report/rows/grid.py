@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from mtlbench.metrics.delta_m import DEFINITIONS, delta_m
+from mtlbench.metrics.metric import Metric
 from mtlbench.report.rows.cells import LoadedCell, load_cell
 from mtlbench.report.rows.inputs import ReportInput
-from mtlbench.tasks._base import Metric, Task, make_tasks
+from mtlbench.tasks import Task, make_tasks
 
 #: What stands in the column "weighting" of a single-task row.
 SINGLE = "single-task"

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mtlbench.models._base import Model
+from mtlbench.models import Model
 from mtlbench.system.errors import MtlbenchError, ParamsError
 
 

@@ -16,8 +16,8 @@ import torch._dynamo  # every optimiser imports it: once here, instead of once i
 
 from mtlbench.plan.grid import Cell
 from mtlbench.system.errors import Interrupted, MtlbenchError, exit_code
-from mtlbench.training.cell import note_failure
 from mtlbench.training.processes.signals import SIGNALS, StopSignal
+from mtlbench.training.progress import note_failure
 
 
 class SomeFailedError(MtlbenchError):

@@ -1,0 +1,100 @@
+"""The trainer of a cell: network, weighting, data and settings put together from its spec."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtlbench.models import Model
+from mtlbench.models._cost import forward_flops, parameter_count
+from mtlbench.plan.grid import Cell
+from mtlbench.plan.params import Protocol, Runtime, Training
+from mtlbench.plan.registry import entry
+from mtlbench.system.errors import DataError, ParamsError
+from mtlbench.system.files import read_json
+from mtlbench.tasks import Task, make_tasks
+from mtlbench.training import device as devices
+from mtlbench.training.data import Split, in_batches
+from mtlbench.training.loop import Data, Trainer
+from mtlbench.training.processes.ranks import Ranks
+from mtlbench.training.seeds import derive
+from mtlbench.weightings import Weighting
+
+
+def make_trainer(
+    cell: Cell, runtime: Runtime, work: Path, ranks: Ranks | None = None
+) -> tuple[Trainer, dict[str, Any]]:
+    """The trainer of a cell at its start, and facts about its data for the manifest."""
+    manifest = _dataset_manifest(cell)
+    devices.make_deterministic(runtime.threads)
+    training = Training(**cell.spec["training"])
+    protocol = Protocol(**cell.spec["protocol"])
+    devices.set_precision(training.precision)
+    device = devices.choose(runtime.device)
+    if runtime.compile:
+        devices.check_compiler(device)
+    tasks = make_tasks({name: manifest["tasks"][name] for name in cell.tasks})
+    torch.manual_seed(derive(cell.seed, "weights"))
+    model = build_model(cell.spec["model"], tasks, tuple(manifest["size"]))
+    torch.manual_seed(derive(cell.seed, "weighting"))
+    block = cell.spec["weighting"]
+    weighting: Weighting = entry("weightings", block["kind"]).load()(list(tasks), **block["options"])
+    data = load_data(cell, tasks, protocol, weighting, device, runtime.data)
+    _check_batches(model, data, training)
+    trainer = Trainer(
+        model, weighting, tasks, data, training, protocol, cell.seed, device, work,
+        checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
+    )  # fmt: skip
+    outputs = {name: output["sha256"] for name, output in manifest["outputs"].items() if name.endswith(".npy")}
+    flops = forward_flops(model, tuple(manifest["size"]))
+    return trainer, {
+        "data": outputs,
+        "parameters": parameter_count(model),
+        "flops": flops,
+        "compiled": runtime.compile,
+        "processes": training.processes,
+    }
+
+
+def build_model(block: Mapping[str, Any], tasks: Mapping[str, Task], size: tuple[int, int]) -> Model:
+    """The network of a spec for these tasks; raises ParamsError when it cannot take images of ``size``."""
+    kind = entry("models", block["kind"]).load()
+    kind.check_size(*size)
+    return kind({name: task.channels for name, task in tasks.items()}, **block["options"])
+
+
+def _check_batches(model: Model, data: Data, training: Training) -> None:
+    smallest = min(len(part) for part in in_batches(data.train, training.batch_size, training.drop_last))
+    if smallest < model.smallest_batch:
+        raise ParamsError(
+            f"{type(model).__name__} trains on batches of at least {model.smallest_batch} images, but "
+            f"{len(data.train)} training images in batches of {training.batch_size} leave one of {smallest}. "
+            "Set training.drop_last: true or another training.batch_size."
+        )
+
+
+def load_data(
+    cell: Cell, tasks: Mapping[str, Task], protocol: Protocol, weighting: Weighting, device: torch.device, place: str
+) -> Data:
+    """Both splits on the device, and which training images are held out."""
+    train = Split(cell.dataset.folder / "train", list(tasks), device, place)
+    test = Split(cell.dataset.folder / "test", list(tasks), device, place)
+    share = protocol.share
+    if share is None and weighting.wants_held_out:
+        share = weighting.held_out_share
+    if share is None:
+        return Data(train, test, torch.arange(train.count), torch.empty(0, dtype=torch.int64))
+    from mtlbench.datasets.prepared.held_out import held_out_indices
+
+    kept, held_out = held_out_indices(train.count, train.groups, share, seed=0)
+    return Data(train, test, torch.as_tensor(kept), torch.as_tensor(held_out))
+
+
+def _dataset_manifest(cell: Cell) -> dict[str, Any]:
+    if not cell.dataset.manifest.exists():
+        raise DataError(
+            f"{cell.path}: the dataset '{cell.dataset.name}' is not prepared for these settings "
+            f"({cell.dataset.manifest} is absent). Run `mtlbench prepare {cell.dataset.name}`, or let Snakemake do it."
+        )
+    return read_json(cell.dataset.manifest)

@@ -1,0 +1,114 @@
+"""What a finished run leaves: weights, metrics, history, per-image statistics, samples, and its cost."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from mtlbench.metrics import rules
+from mtlbench.system.files import atomic_writer, write_json, write_text
+from mtlbench.training import device as devices
+from mtlbench.training import history
+from mtlbench.training.evaluate import Evaluation, evaluate
+from mtlbench.training.loop import Trainer
+from mtlbench.training.masks import attention_masks
+
+#: Test images whose predictions are kept for the report.
+SAMPLES = 6
+
+
+def write_outputs(staged: Path, trainer: Trainer, status: str) -> dict[str, Path]:
+    """Write a run's files into ``staged``; returns {name: path}. Of a diverged run only its history is kept."""
+    write_text(staged / "history.csv", history.to_csv(trainer.rows))
+    if status == "complete":
+        if trainer.best is not None:
+            trainer.model.load_state_dict(trainer.best["model"])
+        everything = torch.arange(trainer.data.test_split.count)
+        final = evaluate(trainer.model, trainer.tasks, trainer.data.test_split, everything, trainer.training.precision)
+        write_json(staged / "metrics.json", history.without_nan(summarise(trainer, final)))
+        _write_arrays(staged / "per_image.npz", {
+            f"{task}/{name}": values for task, found in final.per_image.items() for name, values in found.items()
+        })  # fmt: skip
+        _write_arrays(staged / "samples.npz", _samples(trainer))
+        state = {name: value.cpu().contiguous() for name, value in trainer.model.state_dict().items()}
+        with atomic_writer(staged / "model.safetensors") as file:
+            file.write(safetensors.torch.save(state))
+    return {path.name: path for path in sorted(staged.iterdir())}
+
+
+def summarise(trainer: Trainer, final: Evaluation) -> dict[str, Any]:
+    """``metrics.json``: the reported numbers and the same under the other rules in use."""
+    names = trainer.metric_names
+    rows = trainer.rows
+    found: dict[str, Any] = {"protocol": trainer.protocol.model_dump(), "final": final.metrics}
+    if f"test_loss_{next(iter(names))}" in rows[-1]:
+        found["last"] = history.at_epoch(rows, len(rows) - 1, "test", names)
+        found["mean_last_10"] = history.mean_of_last(rows, rules.LAST, "test", names)
+        best = history.best_epoch(rows, "test", list(names))
+        found["best_on_test"] = history.at_epoch(rows, best, "test", names)
+    if trainer.best is not None:
+        found["best_on_held_out"] = found["reported"] = final.metrics
+        found["best_epoch"] = trainer.best["epoch"]
+    else:
+        assert trainer.protocol.last_epochs is not None
+        found["reported"] = history.mean_of_last(rows, trainer.protocol.last_epochs, "test", names)
+    return found
+
+
+@torch.no_grad()
+def _samples(trainer: Trainer) -> dict[str, np.ndarray]:
+    """A few test images, evenly spaced, with targets, decoded predictions and the network's attention masks."""
+    split = trainer.data.test_split
+    indices = torch.linspace(0, split.count - 1, min(SAMPLES, split.count)).round().long()
+    batch = split.batch(indices)
+    trainer.model.eval()
+    with devices.autocast(trainer.device, trainer.training.precision):
+        raw = trainer.model(batch["image"])
+        masks = attention_masks(trainer.model, batch["image"], list(trainer.tasks))
+    found = {
+        "indices": indices.numpy(),
+        "image": split.arrays["image"][indices.to(split.arrays["image"].device)].cpu().numpy(),
+    }
+    for name, task in trainer.tasks.items():
+        targets = split.arrays[name]
+        found[f"target_{name}"] = targets[indices.to(targets.device)].cpu().numpy()
+        found[f"prediction_{name}"] = task.decode(task.activate(raw[name])).to(targets.dtype).cpu().numpy()
+    return found | masks
+
+
+def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with atomic_writer(path) as file:
+        np.savez_compressed(file, **{name: _compact(values) for name, values in arrays.items()})  # type: ignore[arg-type]
+
+
+def _compact(values: np.ndarray) -> np.ndarray:
+    """Counts in the smallest unsigned type that holds them."""
+    if values.dtype != np.int64 or values.size == 0 or values.min() < 0:
+        return values
+    return values.astype(np.min_scalar_type(int(values.max())))
+
+
+@torch.no_grad()
+def cost(trainer: Trainer) -> dict[str, Any]:
+    """Time and memory of this run, for the cost tables; never part of the numbers that are compared bit by bit."""
+    trainer.model.eval()
+    batch = trainer.data.test_split.batch(torch.arange(1))
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        with devices.autocast(trainer.device, trainer.training.precision):
+            trainer.model(batch["image"])
+        if trainer.device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begin)
+    return {
+        "device": devices.describe(trainer.device),
+        "threads": torch.get_num_threads(),
+        "seconds_total": trainer.seconds,
+        "seconds_per_epoch": trainer.seconds / max(trainer.epoch, 1),
+        "inference_seconds_per_image": float(np.median(times)),
+        "peak_memory_bytes": devices.peak_memory(trainer.device),
+    }
