@@ -63,5 +63,5 @@ onstart:
 
 
 onerror:
-    # Finished cells stay usable: the report of what is there, with a hole and its reason for what is not.
+    # Finished cells stay usable: the report of what is there, with a missing result and its reason for what is not.
     print_partial_reports()

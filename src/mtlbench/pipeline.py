@@ -79,8 +79,8 @@ def aggregate(params: Params, name: str, key: str | None = None) -> Path:
 def report(params: Params, name: str, key: str | None = None, partial: bool = False) -> Path:
     """Render the report of an experiment; returns the page's path.
 
-    Without ``partial`` every cell must be there; with it the holes are shown with their reasons and no manifest is
-    written, so that the whole report stays pending.
+    Without ``partial`` every cell must be there; with it missing results are shown with their reasons and no
+    manifest is written, so that the whole report stays pending.
     """
     from mtlbench.report.build import build_report
     from mtlbench.report.rows.collect import report_input

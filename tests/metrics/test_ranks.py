@@ -8,7 +8,7 @@ import pytest
 from mtlbench.metrics.ranks import kendall_tau, mean_ranks, swapped_pairs
 
 
-def test_mean_ranks_with_ties_and_a_hole() -> None:
+def test_mean_ranks_with_ties_and_a_missing_result() -> None:
     scores = pd.DataFrame({"x": [3.0, 2.0, 1.0, 9.0], "y": [1.0, 1.0, 5.0, math.nan]}, index=list("abcd"))
     ranks = mean_ranks(scores)
     assert ranks["a"] == (1 + 2.5) / 2

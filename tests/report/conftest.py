@@ -232,11 +232,11 @@ def analysis(report: ReportInput) -> Analysis:
 
 @pytest.fixture(scope="session")
 def built(make: Callable[..., ReportInput], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a whole report of one model, with a hole."""
+    """The folder of a whole report of one model, with a missing result."""
     from mtlbench.report.build import build_report
 
     report = make(models=("segnet_mtan",))
-    cells = [*report.cells[:-1], replace(report.cells[-1], folder=None, hole="DivergedError: NaN in <depth> & co")]
+    cells = [*report.cells[:-1], replace(report.cells[-1], folder=None, missing="DivergedError: NaN in <depth> & co")]
     out = tmp_path_factory.mktemp("built")
     build_report(replace(report, cells=tuple(cells), title="Rooms <b>& more</b>"), out)
     return out

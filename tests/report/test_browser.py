@@ -180,5 +180,5 @@ def test_names_from_params_are_text(built: Path, browser: Browser) -> None:
     browser.open(built / "index.html")
     assert browser.run("return document.querySelector('h1').textContent") == "Rooms <b>& more</b>"
     assert browser.run("return document.querySelectorAll('h1 b').length") == 0
-    title = browser.run("return document.querySelector('sup.hole').closest('td').title")
+    title = browser.run("return document.querySelector('sup.missing').closest('td').title")
     assert title == "seed 1: DivergedError: NaN in <depth> & co"

@@ -34,7 +34,7 @@ def test_everything_is_there(built: Path) -> None:
     names = {path.relative_to(built).as_posix() for path in built.rglob("*") if path.is_file()}
     assert {
         "index.html", "table.md", "table.tex", "table.csv", "summary.csv", "curves.csv", "metrics.json", "pairs.csv",
-        "cost.csv", "lineages.csv", "captions.json", "table.html", "cost.html",
+        "cost.csv", "conventions.csv", "captions.json", "table.html", "cost.html",
         "figures/curves_overview.svg", "figures/curves_segnet_mtan.svg",
         "figures/metrics_segnet_mtan.png", "figures/intervals.svg", "figures/critical_difference.svg",
         "figures/pairs.svg", "figures/weights_segnet_mtan.svg", "figures/panel_segnet_single.single.png",
@@ -103,7 +103,7 @@ def test_the_same_files_give_the_same_bytes(make: Callable[..., ReportInput], tm
 
 
 def test_a_grid_without_any_result_is_a_page_of_dashes(report: ReportInput, tmp_path: Path) -> None:
-    cells = tuple(replace(cell, folder=None, hole="not trained yet") for cell in report.cells)
+    cells = tuple(replace(cell, folder=None, missing="not trained yet") for cell in report.cells)
     build_report(replace(report, cells=cells, constant={}), tmp_path)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "No multi-task row has numbers yet." in text

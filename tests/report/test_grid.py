@@ -57,12 +57,12 @@ def test_delta_m_by_hand(report: ReportInput) -> None:
 
 def test_a_seed_with_a_missing_task_does_not_count(report: ReportInput) -> None:
     cells = tuple(
-        replace(c, folder=None, hole="not trained yet") if c.path.endswith("only_depth/seed1") else c
+        replace(c, folder=None, missing="not trained yet") if c.path.endswith("only_depth/seed1") else c
         for c in report.cells
     )
     row = load_grid(replace(report, cells=cells)).rows[0]
     assert row.seeds == [0]
-    assert [hole.hole for hole in row.holes] == ["not trained yet"]
+    assert [cell.missing for cell in row.missing] == ["not trained yet"]
 
 
 def damage(folder: Path, name: str, content: bytes) -> None:
@@ -84,22 +84,22 @@ def test_damaged_files_become_reasons(make: Callable, name: str, content: bytes,
     damage(folder, next(folder.glob("manifest.*")).name if name == "manifest" else name, content)
     row = load_grid(report).rows[-1]
     assert row.seeds == []
-    assert reason in row.holes[0].hole
+    assert reason in row.missing[0].missing
 
 
-def test_other_holes_have_their_reasons(make: Callable) -> None:
+def test_other_missing_results_have_their_reasons(make: Callable) -> None:
     report = make(models=("segnet_mtan",), weightings=("equal",), seeds=(0,), images=3)
     *others, cell = report.cells
     assert (
         "other settings"
-        in load_grid(replace(report, cells=(*others, replace(cell, key="0" * 16)))).rows[-1].holes[0].hole
+        in load_grid(replace(report, cells=(*others, replace(cell, key="0" * 16)))).rows[-1].missing[0].missing
     )
     path = next(cell.folder.glob("manifest.*"))
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "status": "diverged", "reason": "NaN in epoch 3"}))
-    assert load_grid(report).rows[-1].holes[0].hole == "diverged: NaN in epoch 3"
+    assert load_grid(report).rows[-1].missing[0].missing == "diverged: NaN in epoch 3"
     path.unlink()
-    assert "not finished" in load_grid(report).rows[-1].holes[0].hole
+    assert "not finished" in load_grid(report).rows[-1].missing[0].missing
 
 
 def test_null_is_not_a_number(make: Callable) -> None:

@@ -81,7 +81,7 @@ def test_overlays() -> None:
     assert wrong[0] > 150 > wrong[1]
 
 
-def test_mosaic_leaves_gaps_and_holes_white() -> None:
+def test_mosaic_leaves_gaps_and_invalid_pixels_white() -> None:
     picture = np.zeros((6, 60, 3), np.uint8)
     axes = mosaic([[picture, None], [picture, picture]], ["a", "b"], ["x", "y"]).axes[0]
     canvas = axes.images[0].get_array()

@@ -1,4 +1,4 @@
-"""What definitions, protocols and lineages change."""
+"""What definitions, protocols and conventions change."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,10 +8,10 @@ import pytest
 
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.stability import (
-    LINEAGES,
+    CONVENTIONS,
     agreement,
+    by_convention,
     by_definition,
-    by_lineage,
     by_protocol,
     optimism,
     rule_titles,
@@ -44,13 +44,13 @@ def test_protocols_use_the_baseline_of_the_same_rule(analysis: Analysis) -> None
     assert table.loc["segnet_single.single"].to_numpy() == pytest.approx(np.zeros(table.shape[1]), abs=1e-9)
 
 
-def test_lineages_differ_where_their_averages_do(analysis: Analysis) -> None:
-    metrics, deltas = by_lineage(analysis)
+def test_conventions_differ_where_their_averages_do(analysis: Analysis) -> None:
+    metrics, deltas = by_convention(analysis)
     corrected, old = metrics["corrected"], metrics["mtan-2019"]
     assert (corrected["segmentation_miou"] != old["segmentation_miou"]).all()
     assert (corrected["normals_angle_median"] != old["normals_angle_median"]).all()
     assert metrics["libmtl"].equals(corrected)
-    assert list(deltas.columns) == [lineage.name for lineage in LINEAGES]
+    assert list(deltas.columns) == [convention.name for convention in CONVENTIONS]
     grid = analysis.grid
     reported = [grid.reported[row.slug]["delta_m_flat"].mean() for row in grid.rows]
     # the final network is the reported one in the made-up cells

@@ -47,7 +47,7 @@ def test_ranks_are_over_all_metrics(analysis: Analysis) -> None:
 
 def test_a_row_without_results_is_dashes_with_a_reason(report: ReportInput) -> None:
     cells = tuple(
-        replace(c, folder=None, hole="DivergedError: NaN in epoch 3")
+        replace(c, folder=None, missing="DivergedError: NaN in epoch 3")
         if c.path.startswith("test/segnet_split/dwa")
         else c
         for c in report.cells

@@ -24,14 +24,14 @@ def test_summary_holds_every_number_of_the_cells(report: ReportInput) -> None:
                     assert table[cell.model, weighting, cell.seed, rule, task, metric] == value
 
 
-def test_holes_are_rows_with_a_reason(report: ReportInput) -> None:
-    cells = (*report.cells[:-1], replace(report.cells[-1], folder=None, hole="killed"))
+def test_missing_results_are_rows_with_a_reason(report: ReportInput) -> None:
+    cells = (*report.cells[:-1], replace(report.cells[-1], folder=None, missing="killed"))
     table = summary(load_grid(replace(report, cells=cells)))
-    holes = table[table["reason"] != ""]
-    assert holes[["model", "weighting", "seed", "task", "reason"]].to_numpy().tolist() == [
+    missing = table[table["reason"] != ""]
+    assert missing[["model", "weighting", "seed", "task", "reason"]].to_numpy().tolist() == [
         ["segnet_split", "dwa", 1, task, "killed"] for task in ("segmentation", "depth", "normals")
     ]
-    assert holes["value"].isna().all()
+    assert missing["value"].isna().all()
 
 
 def test_curves_are_means_over_seeds(report: ReportInput) -> None:

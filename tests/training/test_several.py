@@ -14,6 +14,7 @@ from mtlbench import pipeline
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
 from mtlbench.plan.places import work_folder
+from mtlbench.report.rows.collect import report_input
 from mtlbench.runs import status, store
 from mtlbench.system import lease
 from mtlbench.system.files import read_json
@@ -66,9 +67,9 @@ def test_a_cell_that_fails_stops_no_other_and_what_is_done_costs_nothing(cells, 
     assert f"1 of 3 cells failed: {failing.path} (ended with exit code 2)" in printed
     assert "expected a weight for every task" in status.state(failing).detail
     assert [status.state(cell).name for cell in cells] == ["failed", "done", "done"]
-    holes = {cell.path: cell.hole for cell in pipeline.report_input(load(), "tiny", partial=True).cells}
-    assert "expected a weight for every task" in holes[failing.path]
-    assert holes[others[0].path] is None
+    missing = {cell.path: cell.missing for cell in report_input(load(), "tiny", partial=True).cells}
+    assert "expected a weight for every task" in missing[failing.path]
+    assert missing[others[0].path] is None
     assert contents(others[1]) == alone(others[1], tmp_path_factory.mktemp("alone"), monkeypatch)
 
     again = subprocess.run(

@@ -122,14 +122,14 @@ def test_a_diverged_run_is_a_hole_with_its_reason_and_the_rest_is_reported(built
     assert "Nothing to be done" in built.snakemake("-n")
 
 
-def test_a_failed_run_leaves_the_others_and_a_report_with_the_hole(built, params) -> None:
+def test_a_failed_run_leaves_the_others_and_a_report_with_the_missing_result(built, params) -> None:
     built.edit("      equal: {}\n", "      equal: {}\n      static: {weights: {depth: 1.0}}\n      si: {}\n")
     output = built.snakemake(check=False)
     assert "static" in output
     assert list((built.folder / "results/cells/tiny/segnet_split/si/seed0").glob("manifest.*")), "the others go on"
     assert built.pending() == {"tiny/segnet_split/static/seed0"}
     page = (built.folder / "results/report/tiny/index.html").read_text()
-    assert "expected a weight for every task" in page, "the hole's reason"
+    assert "expected a weight for every task" in page, "the reason of the missing result"
     status = built.run("mtlbench", "status", "tiny").stdout
     assert "failed" in status
 

@@ -84,11 +84,11 @@ def _write_tables(analysis: Analysis, table: Table, caption: str, out: Path) -> 
     for name, frame in (("table", pd.DataFrame(csv_records(table))), ("cost", cost_table(analysis.grid))):
         write_csv(out / f"{name}.csv", frame)
         write_text(out / f"{name}.html", _STYLE + frame.to_html(index=False, border=0, na_rep=DASH) + "\n")
-    metrics, deltas = stability.by_lineage(analysis)
+    metrics, deltas = stability.by_convention(analysis)
     if not metrics.empty:
-        metrics.columns = [f"{lineage}: {name}" for lineage, name in metrics.columns]
+        metrics.columns = [f"{convention}: {name}" for convention, name in metrics.columns]
         both = metrics.join(deltas.add_suffix(": delta_m"))
-        write_csv(out / "lineages.csv", both.rename_axis("row").reset_index(), digits=8)
+        write_csv(out / "conventions.csv", both.rename_axis("row").reset_index(), digits=8)
     write_csv(out / "pairs.csv", pair_table(analysis), 6)
 
 

@@ -26,7 +26,7 @@ RULES = {
 
 
 @dataclass(frozen=True)
-class Lineage:
+class Convention:
     """How one family of published codes averages: grouping of segmentation, of the other tasks, and its Delta_m."""
 
     name: str
@@ -36,14 +36,14 @@ class Lineage:
     says: str
 
 
-LINEAGES = (
-    Lineage("corrected", WHOLE, WHOLE, "delta_m_flat", "this project: everything over the whole test set, flat Δm"),
-    Lineage("mtan-2019", IMAGE, BATCH, "delta_m_flat", "per-image mIoU, other tasks averaged over batches"),
-    Lineage(
+CONVENTIONS = (
+    Convention("corrected", WHOLE, WHOLE, "delta_m_flat", "this project: everything over the whole test set, flat Δm"),
+    Convention("mtan-2019", IMAGE, BATCH, "delta_m_flat", "per-image mIoU, other tasks averaged over batches"),
+    Convention(
         "mtan-2020, nash", WHOLE, BATCH, "delta_m_flat", "one confusion matrix; batch means and batch medians; flat Δm"
     ),
-    Lineage("libmtl", WHOLE, WHOLE, "delta_m_per_task", "true median; Δm averaged per task first"),
-    Lineage("auto-lambda", WHOLE, BATCH, "delta_m_primary", "batch means; Δm of one metric per task"),
+    Convention("libmtl", WHOLE, WHOLE, "delta_m_per_task", "true median; Δm averaged per task first"),
+    Convention("auto-lambda", WHOLE, BATCH, "delta_m_primary", "batch means; Δm of one metric per task"),
 )
 
 
@@ -102,31 +102,31 @@ def _gain(analysis: Analysis, values: Mapping[str, np.ndarray], base: Mapping[st
     return float(np.mean(gains))
 
 
-def by_lineage(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(metrics, Delta_m) of the final networks as each lineage computes them, rows by slug.
+def by_convention(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(metrics, Delta_m) of the final networks as each convention computes them, rows by slug.
 
-    The metrics have columns (lineage, column name); Delta_m one column per lineage, empty without a baseline.
+    The metrics have columns (convention, column name); Delta_m one column per convention, empty without a baseline.
     """
     metrics: dict[tuple[str, str], dict[str, float]] = {}
     deltas: dict[str, dict[str, float]] = {}
-    for lineage in LINEAGES:
-        values = {slug: _lineage_values(analysis, slug, lineage) for slug in analysis.evidence}
+    for convention in CONVENTIONS:
+        values = {slug: _convention_values(analysis, slug, convention) for slug in analysis.evidence}
         for slug, found in values.items():
             for name, value in found.items():
-                metrics.setdefault((lineage.name, name), {})[slug] = float(value)
+                metrics.setdefault((convention.name, name), {})[slug] = float(value)
         baseline = values.get(analysis.grid.baseline.slug) if analysis.grid.baseline is not None else None
         if baseline is not None:
-            deltas[lineage.name] = {
-                slug: float(delta_draws(analysis.grid, found, baseline)[lineage.delta])
+            deltas[convention.name] = {
+                slug: float(delta_draws(analysis.grid, found, baseline)[convention.delta])
                 for slug, found in values.items()
             }
     return pd.DataFrame(metrics), pd.DataFrame(deltas)
 
 
-def _lineage_values(analysis: Analysis, slug: str, lineage: Lineage) -> dict[str, np.ndarray]:
+def _convention_values(analysis: Analysis, slug: str, convention: Convention) -> dict[str, np.ndarray]:
     grouped = analysis.evidence[slug].grouped
     return {
-        column.name: grouped[lineage.segmentation if column.task == "segmentation" else lineage.others][
+        column.name: grouped[convention.segmentation if column.task == "segmentation" else convention.others][
             column.name
         ].mean()
         for column in analysis.grid.columns
@@ -144,11 +144,11 @@ def swaps(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement_figure(analysis: Analysis, folder: Path) -> Picture | None:
-    """Kendall's tau between definitions, between protocols and between lineages."""
+    """Kendall's tau between definitions, between protocols and between conventions."""
     tables = {
         "definitions of Δm": by_definition(analysis),
         "protocols (flat Δm)": by_protocol(analysis),
-        "lineages": by_lineage(analysis)[1],
+        "conventions": by_convention(analysis)[1],
     }
     tables = {title: table for title, table in tables.items() if table.shape[1] > 1 and len(table.dropna()) > 2}
     if not tables:

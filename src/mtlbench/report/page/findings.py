@@ -13,7 +13,7 @@ from mtlbench.report.rows.tidy import curve
 
 def findings(analysis: Analysis) -> list[str]:
     """The sentences of the report's first box, most important first."""
-    found = [_leader(analysis), _pairs(analysis), _seeds(analysis), _constant(analysis), _holes(analysis)]
+    found = [_leader(analysis), _pairs(analysis), _seeds(analysis), _constant(analysis), _missing(analysis)]
     return [text for text in found if text]
 
 
@@ -80,10 +80,10 @@ def _constant(analysis: Analysis) -> str:
     return f"No better than predicting a constant: {'; '.join(worse[:4])}{more}."
 
 
-def _holes(analysis: Analysis) -> str:
+def _missing(analysis: Analysis) -> str:
     cells = [cell for row in analysis.grid.rows for cell in row.cells]
-    holes = sum(bool(cell.hole) for cell in cells)
-    return f"{holes} of {len(cells)} cells have no result; the reasons are under Provenance." if holes else ""
+    missing = sum(bool(cell.missing) for cell in cells)
+    return f"{missing} of {len(cells)} cells have no result; the reasons are under Provenance." if missing else ""
 
 
 def gaps(analysis: Analysis) -> pd.DataFrame:

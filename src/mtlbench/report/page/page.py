@@ -100,34 +100,34 @@ def cost_rows(analysis: Analysis) -> list[dict[str, str]]:
 
 
 def stability_tables(analysis: Analysis) -> dict[str, Any]:
-    """Tables of the section on definitions, protocols and lineages, as text with the rows' labels."""
+    """Tables of the section on definitions, protocols and conventions, as text with the rows' labels."""
     labels = {row.slug: row.label for row in analysis.grid.rows}
-    deltas = stability.by_lineage(analysis)[1]
+    deltas = stability.by_convention(analysis)[1]
     protocols = stability.by_protocol(analysis)
     return {
         "optimism": _text(stability.optimism(analysis)),
         "protocols": _text(protocols.dropna(how="all").rename(index=labels)),
-        "lineages": _text(deltas.rename(index=labels)),
+        "conventions": _text(deltas.rename(index=labels)),
         "moved": moved_ranks(analysis, deltas),
-        "explained": stability.LINEAGES,
+        "explained": stability.CONVENTIONS,
         "swaps": stability.swaps(stability.by_definition(analysis)).astype(int),
     }
 
 
 def moved_ranks(analysis: Analysis, deltas: pd.DataFrame) -> list[dict[str, str]]:
-    """For every lineage: Kendall's tau with "corrected", pairs in the opposite order, largest change of rank."""
+    """For every convention: Kendall's tau with "corrected", pairs in the opposite order, largest change of rank."""
     if "corrected" not in deltas or len(deltas) < 2:
         return []
     ranks = deltas.rank(ascending=False)
     tau, swapped = stability.agreement(deltas)["corrected"], stability.swaps(deltas)["corrected"]
     return [
         {
-            "Lineage": lineage.name, "What it does": lineage.says,
-            "τ with corrected": text.number(tau[lineage.name], 2),
-            "Pairs swapped": str(int(swapped[lineage.name])),
-            "Largest move": f"{(ranks[lineage.name] - ranks['corrected']).abs().max():.0f} places",
+            "Convention": convention.name, "What it does": convention.says,
+            "τ with corrected": text.number(tau[convention.name], 2),
+            "Pairs swapped": str(int(swapped[convention.name])),
+            "Largest move": f"{(ranks[convention.name] - ranks['corrected']).abs().max():.0f} places",
         }
-        for lineage in stability.LINEAGES
+        for convention in stability.CONVENTIONS
     ]  # fmt: skip
 
 
@@ -148,8 +148,8 @@ def _provenance(slug: str, cell: LoadedCell) -> dict[str, Any]:
         "path": cell.cell.path,
         "key": key,
         "link": f"../../cells/{cell.cell.path}/manifest.{key}.json" if manifest else "",
-        "status": "complete" if not cell.hole else cell.hole,
-        "hole": bool(cell.hole),
+        "status": "complete" if not cell.missing else cell.missing,
+        "missing": bool(cell.missing),
         "commit": str(manifest.get("commit") or text.DASH),
         "source": str(manifest.get("source") or text.DASH),
         "data": data_digest(manifest) or text.DASH,
@@ -171,7 +171,7 @@ def data_digest(manifest: Mapping[str, Any]) -> str:
 
 def common_facts(analysis: Analysis) -> dict[str, Any]:
     """What all cells share: settings, versions, devices, commits and how many cells have each."""
-    rows = [row for row in provenance_rows(analysis) if not row["hole"]]
+    rows = [row for row in provenance_rows(analysis) if not row["missing"]]
 
     def counted(name: str) -> list[tuple[str, int]]:
         values = [row[name] for row in rows]

@@ -65,7 +65,7 @@ def comparison_table(analysis: Analysis) -> Table:
 
 
 def _row(analysis: Analysis, row: Row) -> TableRow:
-    reason = "; ".join(dict.fromkeys(f"seed {hole.cell.seed}: {hole.hole}" for hole in row.holes))
+    reason = "; ".join(dict.fromkeys(f"seed {cell.cell.seed}: {cell.missing}" for cell in row.missing))
     values = analysis.grid.reported[row.slug]
     cells = []
     for column in analysis.columns:

@@ -22,11 +22,11 @@ class LoadedCell:
     """One cell with what could be read of it.
 
     ``metrics`` is {rule: {task: {metric: value}}} with the rules of metrics.json ("reported", "last", ...);
-    ``hole`` is empty for a usable cell and otherwise says why there are no numbers.
+    ``missing`` is empty for a usable cell and otherwise says why there are no numbers.
     """
 
     cell: CellInput
-    hole: str
+    missing: str
     manifest: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
@@ -64,11 +64,11 @@ class LoadedCell:
 def load_cell(cell: CellInput) -> LoadedCell:
     """Read a cell's manifest and metrics."""
     if cell.folder is None:
-        return LoadedCell(cell, cell.hole or "not run")
+        return LoadedCell(cell, cell.missing or "not run")
     try:
         path = find_manifest(cell.folder)
         if path is None:
-            return LoadedCell(cell, cell.hole or "no manifest: the run is not finished")
+            return LoadedCell(cell, cell.missing or "no manifest: the run is not finished")
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if cell.key and manifest["key"] != cell.key:
             return LoadedCell(cell, f"holds the result of other settings (key {manifest['key']}, wanted {cell.key})")

@@ -23,7 +23,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
     if missing and not partial:
         raise DataError(
             f"{name}: {len(missing)} of {len(cells)} cells are not there, the first is {missing[0]}. Run "
-            f"`snakemake --profile workflow/profiles/local {name}`, or add --partial for a report with holes."
+            f"`snakemake --profile workflow/profiles/local {name}`, or add --partial for a report with missing results."
         )
     if not data.manifest.exists():
         raise DataError(f"{name}: its dataset '{data.name}' is not prepared. Run `mtlbench prepare {data.name}`.")
@@ -64,5 +64,5 @@ def _cell_input(cell: Cell) -> dict[str, Any]:
         "tasks": cell.tasks,
         "key": cell.key,
         "folder": cell.folder if cell.manifest.exists() else None,
-        "hole": reason,
+        "missing": reason,
     }

@@ -66,12 +66,12 @@ class Row:
     @cached_property
     def done(self) -> tuple[LoadedCell, ...]:
         """The cells that have numbers."""
-        return tuple(cell for cell in self.cells if not cell.hole)
+        return tuple(cell for cell in self.cells if not cell.missing)
 
     @property
-    def holes(self) -> tuple[LoadedCell, ...]:
+    def missing(self) -> tuple[LoadedCell, ...]:
         """The cells that have none."""
-        return tuple(cell for cell in self.cells if cell.hole)
+        return tuple(cell for cell in self.cells if cell.missing)
 
     @property
     def seeds(self) -> list[int]:

@@ -14,7 +14,7 @@ class CellInput:
     """One cell of the grid, finished or not.
 
     ``folder`` holds manifest.<key>.json, metrics.json, history.csv, per_image.npz and samples.npz; None when there
-    is no result, and then ``hole`` says why.
+    is no result, and then ``missing`` says why.
     """
 
     path: str
@@ -24,7 +24,7 @@ class CellInput:
     tasks: tuple[str, ...]
     folder: Path | None
     key: str = ""
-    hole: str | None = None
+    missing: str | None = None
     model_kind: str = ""
     model_options: Mapping[str, Any] = field(default_factory=dict)
 

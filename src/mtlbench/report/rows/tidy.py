@@ -23,10 +23,10 @@ def summary(grid: Grid) -> pd.DataFrame:
             for column in (*grid.columns, *DELTA_COLUMNS):
                 for seed, value in zip(row.seeds, values[column.name], strict=True):
                     records.append(_record(grid, row, seed, rule, column.task, column.metric.name, value))
-        for hole in row.holes:
-            for task in hole.cell.tasks:
-                record = _record(grid, row, hole.cell.seed, "reported", task, "", np.nan)
-                records.append({**record, "reason": hole.hole})
+        for cell in row.missing:
+            for task in cell.cell.tasks:
+                record = _record(grid, row, cell.cell.seed, "reported", task, "", np.nan)
+                records.append({**record, "reason": cell.missing})
     names = [*_KEYS, "rule", "task", "metric", "higher_is_better", "value", "reason"]
     frame = pd.DataFrame(records, columns=names)
     directions = {(c.task, c.metric.name): c.metric.higher_is_better for c in (*grid.columns, *DELTA_COLUMNS)}
