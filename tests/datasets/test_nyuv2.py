@@ -15,13 +15,14 @@ from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets.nyuv2 import NYUv2, read_archive
 from mtlbench.datasets.prepared.layout import check_image
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
+from mtlbench.plan.params import load
 from mtlbench.system.errors import DataError
 
 from .nyuv2_files import rooms_as_nyuv2, write
 
 
 def small(**options: object) -> NYUv2:
-    return NYUv2(**{"height": 96, "width": 128, "checksums": "none", **options})  # type: ignore[arg-type]
+    return NYUv2(**{"height": 96, "width": 128, "border": "keep", "checksums": "none", **options})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,21 @@ def test_border_choices(raw: Path, fields: dict[str, np.ndarray]) -> None:
     assert (invalid["segmentation"][:8] == -1).all()
     np.testing.assert_array_equal(invalid["depth"][:, 20:80, 20:100], kept["depth"][:, 20:80, 20:100])
     cropped = small(border="crop", height=427, width=561).splits(raw)["train"].load(0)
-    np.testing.assert_array_equal(cropped["image"], fields["images"][0][44:471, 40:601].transpose(2, 0, 1))
+    box = (slice(44, 471), slice(40, 601))
+    np.testing.assert_array_equal(cropped["image"], fields["images"][0][box].transpose(2, 0, 1))
+    np.testing.assert_array_equal(cropped["segmentation"], nyu.label_lookup(13)[fields["labels"][0][box]])
+    np.testing.assert_array_equal(cropped["depth"][0], fields["depths"][0][box].astype(np.float16))
+    # Normals lie where the maps lie: those of the whole image at its own size, cut to the box.
+    whole = small(height=480, width=640).splits(raw)["train"].load(0)["normals"]
+    np.testing.assert_array_equal(cropped["normals"], whole[:, *box])
+    assert not whole[:, :44].any()
+
+
+def test_the_experiment_beside_published_rows_is_cropped(repository: Path) -> None:
+    """The blob behind the published tables was cropped (docs/datasets.md, "Border")."""
+    params = load(repository / "params.yaml")
+    assert params.datasets[params.experiments["nyuv2"].dataset]["border"] == "crop"
+    assert NYUv2().border == "crop"
 
 
 def test_raw_depth_holes_are_invalid(raw: Path) -> None:

@@ -50,7 +50,8 @@ _FILES = (
         required=False,
     ),
 )
-#: Rows and columns inside which the depth sensor's field of view lies (the authors' toolbox).
+#: Rows and columns inside which the depth sensor's field of view lies: 427 x 561 pixels, from the authors' toolbox
+#: (get_projection_mask.m: rows 45:471 and columns 41:601, counted from 1).
 _BOX = (slice(44, 471), slice(40, 601))
 
 
@@ -80,8 +81,8 @@ class NYUv2(Dataset):
         ] = "filled",
         border: Annotated[
             Literal["keep", "invalid", "crop"],
-            Field(description="outside the sensor's field of view: keep labels and depth, make them invalid, or crop"),
-        ] = "keep",
+            Field(description="outside the sensor's view: crop (as published tables do), keep or invalidate the maps"),
+        ] = "crop",
         checksums: Annotated[
             Literal["official", "none"], Field(description="official: the published files; none: a rebuilt file")
         ] = "official",
