@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from mtlbench.plan import grid, keys
+from mtlbench.plan import grid, keys, places
 from mtlbench.plan.params import Params, load
 from mtlbench.system.console import console
 from mtlbench.system.files import write_json, write_text
@@ -109,10 +109,10 @@ class Stubs:
             for cell in grid.cells(params, "scale"):
                 _cell(cell)
             spec = grid.report_spec(params, "scale")
-            write_json(grid.summary_folder("scale") / "metrics.json", {cell: {"loss": 1.0} for cell in spec["cells"]})
-            write_text(grid.summary_folder("scale") / "curves.csv", "row,epoch,mean\nstub,1,1.0\n")
-            keys.write_manifest(grid.summary_folder("scale"), spec, {})
-            _result(grid.report_folder("scale"), spec, {"index.html": 500_000}, "report")
+            write_json(places.summary("scale") / "metrics.json", {cell: {"loss": 1.0} for cell in spec["cells"]})
+            write_text(places.summary("scale") / "curves.csv", "row,epoch,mean\nstub,1,1.0\n")
+            keys.write_manifest(places.summary("scale"), spec, {})
+            _result(places.report("scale"), spec, {"index.html": 500_000}, "report")
 
     def _environment(self) -> dict[str, str]:
         home = str(self.base / "home")
@@ -120,8 +120,8 @@ class Stubs:
         git = {
             f"GIT_{who}_{what}": "bench@bench.invalid" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
-        places = {"HOME": home, "XDG_CACHE_HOME": f"{home}/.cache", "DVC_SITE_CACHE_DIR": f"{home}/dvc-site"}
-        return {**kept, **git, **places, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        folders = {"HOME": home, "XDG_CACHE_HOME": f"{home}/.cache", "DVC_SITE_CACHE_DIR": f"{home}/dvc-site"}
+        return {**kept, **git, **folders, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def make(base: Path, cells: int) -> Stubs:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mtlbench.plan import places
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: {start of a test's name: tests that share it run in one process}, because what they all use takes a minute to build.
 #: (The marker xdist_group does nothing with pytest 9.2 and xdist 3.8.)
@@ -113,7 +115,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project folder with a tiny params.yaml, made the working directory."""
     (tmp_path / "params.yaml").write_text(TINY)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MTLBENCH_STORE", raising=False)
+    monkeypatch.delenv(places.STORE_VARIABLE, raising=False)
     return tmp_path
 
 

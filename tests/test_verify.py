@@ -9,10 +9,10 @@ import safetensors.torch
 import torch
 
 from mtlbench import pipeline, verify
-from mtlbench.plan import grid, keys
+from mtlbench.plan import grid, keys, places
 from mtlbench.plan.params import load
 from mtlbench.reproduce import reproduce
-from mtlbench.runs import status, store
+from mtlbench.runs import status
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import digest, read_json, write_json
 from mtlbench.training.again import differences
@@ -96,8 +96,8 @@ def test_a_manifest_whose_names_lead_elsewhere_is_refused(cell, name: str) -> No
     replace(cell.manifest, manifest)
     with pytest.raises(DataError, match="expected plain file names"):
         verify.verify(load(), None, print)
-    shutil.copy(cell.manifest, store.folder() / cell.key / "other")
-    (store.folder() / cell.key / "other").replace(store.folder() / cell.key / cell.manifest.name)
+    shutil.copy(cell.manifest, places.store() / cell.key / "other")
+    (places.store() / cell.key / "other").replace(places.store() / cell.key / cell.manifest.name)
     cell.manifest.unlink()
     with pytest.raises(DataError, match="expected plain file names"):
         run_cell(cell, load().runtime)
@@ -105,14 +105,14 @@ def test_a_manifest_whose_names_lead_elsewhere_is_refused(cell, name: str) -> No
 
 def test_a_store_entry_without_one_of_its_files_is_trained_again(cell) -> None:
     before = (cell.folder / "history.csv").read_bytes()
-    (store.folder() / cell.key / "history.csv").unlink()
+    (places.store() / cell.key / "history.csv").unlink()
     shutil.rmtree(cell.folder)
     run_cell(cell, load().runtime)
     assert (cell.folder / "history.csv").read_bytes() == before
 
 
 def test_reproducing_gives_the_same_bytes_and_touches_nothing(cell, monkeypatch) -> None:
-    monkeypatch.setenv("MTLBENCH_STORE", "work/store")
+    monkeypatch.setenv(places.STORE_VARIABLE, str(places.STORE))
     before = {path: path.stat().st_mtime_ns for path in Path.cwd().rglob("*") if path.is_file()}
     said: list[str] = []
     reproduce(cell, load().runtime, said.append)

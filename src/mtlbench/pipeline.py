@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import grid, keys
+from mtlbench.plan import grid, keys, places
 from mtlbench.plan.params import Params
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import read_json, write_json, write_text
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def download(params: Params, name: str) -> None:
-    """Fetch the raw files of a dataset into ``data/raw/<name>``; the manifest comes last."""
+    """Fetch the raw files of a dataset into its folder; the manifest comes last."""
     from dataclasses import replace
 
     from mtlbench.datasets.raw.download import download as fetch
@@ -70,7 +70,7 @@ def aggregate(params: Params, name: str, key: str | None = None) -> Path:
 
     spec = grid.report_spec(params, name)
     grid.check_key(f"summary of {name}", keys.key(spec), key)
-    folder = grid.summary_folder(name)
+    folder = places.summary(name)
     _forget(folder)
     outputs = write_summary(report_input(params, name, partial=False), folder)
     return keys.write_manifest(folder, spec, outputs)
@@ -87,7 +87,7 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
 
     spec = grid.report_spec(params, name)
     grid.check_key(f"report of {name}", keys.key(spec), key)
-    folder = grid.report_folder(name)
+    folder = places.report(name)
     _forget(folder)
     build_report(report_input(params, name, partial), folder, params.runtime.workers)
     if not partial:
@@ -101,15 +101,15 @@ def join(params: Params) -> None:
     metrics: dict[str, Any] = {}
     curves: list[dict[str, str]] = []
     for name in params.run:
-        folder = grid.summary_folder(name)
+        folder = places.summary(name)
         if not grid.summary_manifest(params, name).exists():
             raise DataError(f"{name}: its summary is missing. Run `mtlbench aggregate {name}`, or let Snakemake do it.")
         metrics[name] = read_json(folder / "metrics.json")
         with open(folder / "curves.csv", encoding="utf-8", newline="") as file:
             curves += [{"experiment": name, **row} for row in csv.DictReader(file)]
-    write_json(Path("results/metrics.json"), metrics)
+    write_json(places.METRICS, metrics)
     lines = [",".join(curves[0])] + [",".join(row.values()) for row in curves] if curves else []
-    write_text(Path("results/curves.csv"), "\n".join(lines) + "\n")
+    write_text(places.CURVES, "\n".join(lines) + "\n")
 
 
 def _forget(folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench import verify
+from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime
 from mtlbench.runs import store
@@ -96,11 +97,11 @@ def _other_bytes(recorded: dict[str, Any], again: dict[str, Any]) -> list[str]:
 @contextlib.contextmanager
 def _elsewhere(folder: Path) -> Iterator[None]:
     """Work in ``folder`` with the prepared data of this one, and with a store of its own."""
-    (folder / "data").symlink_to(Path("data").absolute())
-    outside = os.environ.pop(store.VARIABLE, None)
+    (folder / places.DATA).symlink_to(places.DATA.absolute())
+    outside = os.environ.pop(places.STORE_VARIABLE, None)
     try:
         with contextlib.chdir(folder):
             yield
     finally:
         if outside is not None:
-            os.environ[store.VARIABLE] = outside
+            os.environ[places.STORE_VARIABLE] = outside

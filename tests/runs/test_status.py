@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
-from mtlbench.runs import status, store
+from mtlbench.runs import status
 from mtlbench.runs.status import State, duration, remaining, state
 from mtlbench.system import lease
 from mtlbench.system.files import write_json
@@ -20,7 +20,7 @@ def cell(project) -> grid.Cell:
 
 @pytest.fixture
 def work(cell) -> Path:
-    return Path("work/cells") / cell.key
+    return places.RESUME / cell.key
 
 
 def progress(work: Path, **changes) -> None:
@@ -40,7 +40,7 @@ def test_nothing_there_is_pending(cell) -> None:
 
 
 def test_a_live_run_shows_epoch_place_and_time_left(cell, work) -> None:
-    with lease.lease(store.lease_file(cell.key), CELL):
+    with lease.lease(places.cell_lease(cell.key), CELL):
         assert state(cell).detail.startswith("starting on")
         progress(work)
         found = state(cell)
@@ -48,12 +48,12 @@ def test_a_live_run_shows_epoch_place_and_time_left(cell, work) -> None:
         assert "epoch 1.5/3" in found.detail
         assert "about 1 min 00 s left" in found.detail
     progress(work, pid=0)
-    with lease.lease(store.lease_file(cell.key), CELL):
+    with lease.lease(places.cell_lease(cell.key), CELL):
         assert state(cell).detail.startswith("starting on"), "the progress is an earlier process's"
 
 
 def test_a_live_run_that_does_not_move_is_stalled(cell, work) -> None:
-    with lease.lease(store.lease_file(cell.key), CELL):
+    with lease.lease(places.cell_lease(cell.key), CELL):
         progress(work, updated=time.time() - 400)
         assert state(cell).name == "stalled"
         assert "has not moved for 6 min 40 s" in state(cell).detail
@@ -61,21 +61,21 @@ def test_a_live_run_that_does_not_move_is_stalled(cell, work) -> None:
 
 def test_a_run_whose_process_is_gone_was_killed(cell, work) -> None:
     progress(work)
-    other_holder(store.lease_file(cell.key), started="0")
+    other_holder(places.cell_lease(cell.key), started="0")
     found = state(cell)
     assert found.name == "killed"
     assert "ended in epoch 1.5 without a word" in found.detail
 
 
 def test_a_run_of_another_checkout_with_the_same_store_says_where(cell) -> None:
-    other_holder(store.lease_file(cell.key), folder="/home/ada/mtlbench")
+    other_holder(places.cell_lease(cell.key), folder="/home/ada/mtlbench")
     found = state(cell)
     assert found.name == "running"
     assert found.detail.endswith("for /home/ada/mtlbench")
 
 
 def test_a_silent_run_on_another_node_was_killed(cell, work, monkeypatch) -> None:
-    path = store.lease_file(cell.key)
+    path = places.cell_lease(cell.key)
     other_holder(path, host="node7")
     assert state(cell).name == "running"
     monkeypatch.setattr(lease, "EXPIRES", -1.0)
@@ -92,7 +92,7 @@ def test_a_failure_shows_its_reason_and_a_checkpoint_that_it_continues(cell, wor
 
 
 def test_done_diverged_and_stored(cell) -> None:
-    entry = store.folder() / cell.key
+    entry = places.store() / cell.key
     write_json(entry / cell.manifest.name, {})
     assert state(cell).name == "stored"
     record = {"spec": cell.spec, "outputs": {}, "data": {}, "seconds_total": 5.0}

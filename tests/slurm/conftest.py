@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from mtlbench import pipeline
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.runs import store
 from mtlbench.training.cell import run_cell
@@ -92,7 +92,7 @@ class Site:
 
     def logs(self) -> str:
         """All logs of jobs, for the message of a failure."""
-        paths = [*self.folder.glob(".snakemake/slurm_logs/**/*.log"), *self.folder.glob("work/cells/*/log.txt")]
+        paths = [*self.folder.glob(".snakemake/slurm_logs/**/*.log"), *self.folder.glob(f"{places.RESUME}/*/log.txt")]
         return "".join(f"\n=== {path}\n{path.read_text()}" for path in paths)
 
     def jobs(self) -> list[dict[str, str]]:
@@ -130,7 +130,7 @@ class Site:
 
     def work(self, cell: str) -> Path:
         """The resume state of a cell."""
-        return self.folder / "work/cells" / self.cell(cell).key
+        return self.folder / places.RESUME / self.cell(cell).key
 
     def cell(self, path: str) -> grid.Cell:
         """The cell of that path."""
@@ -213,7 +213,7 @@ def undisturbed(tmp_path_factory, repository) -> Path:
 def site(new_site, undisturbed) -> Site:
     """A checkout with the data prepared and the cell CELL to train."""
     made = new_site(("      equal: {}\n", ""))
-    shutil.copytree(undisturbed / "data", made.folder / "data")
+    shutil.copytree(undisturbed / "data", made.folder / places.DATA)
     return made
 
 

@@ -14,6 +14,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from mtlbench.plan import places
+
 from ..workflow.conftest import make_checkout  # noqa: TID252
 from .cluster import Cluster, start, wait_for
 from .conftest import Site, params
@@ -42,7 +44,7 @@ def measure(cluster: Cluster, folder: Path, cells_per_job: int) -> str:
         jobs = [seconds for number, seconds in _jobs(site).items() if number not in before]
     finally:
         site.stop()
-    manifests = [json.loads(path.read_text()) for path in site.folder.glob("results/cells/*/*/*/*/manifest.*.json")]
+    manifests = [json.loads(path.read_text()) for path in site.folder.glob(f"{places.CELLS}/*/*/*/*/manifest.*.json")]
     training = sum(manifest["seconds_total"] for manifest in manifests)
     overhead = (sum(jobs) - training) / len(manifests)
     return (

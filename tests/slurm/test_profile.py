@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from mtlbench.plan import places
+
 pytestmark = pytest.mark.slurm
 FOUR = {f"tiny/segnet_split/{weighting}/seed{seed}" for weighting in ("equal", "dwa") for seed in (0, 1)}
 
@@ -35,11 +37,11 @@ def test_a_fresh_checkout_trains_on_both_nodes_and_builds_the_report(new_site) -
     site.snakemake("tiny")
     asked, seen = watch(site)
     site.finish()
-    assert "segnet_split" in (site.folder / "results/report/tiny/index.html").read_text()
+    assert "segnet_split" in (site.folder / places.REPORTS / "tiny/index.html").read_text()
     nodes = {re.search(r"starting on (\w+)", site.log(cell))[1] for cell in FOUR}  # type: ignore[index]
     assert nodes == {"node1", "node2"}, "the runs are spread over the nodes"
     for cell in FOUR:
-        assert list((site.folder / "work/logs/train" / cell).parent.glob("seed*.log")), "a log for each run"
+        assert list((site.folder / places.LOGS / "train" / cell).parent.glob("seed*.log")), "a log for each run"
     train = {rest for comment, rest in asked.items() if comment.startswith("rule_train")}
     assert train == {"main 00:05:00 1 1500M gres:gpu:1"}, "what params.yaml says a run needs"
     (prepare,) = (rest for comment, rest in asked.items() if comment.startswith("rule_prepare"))

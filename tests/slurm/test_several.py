@@ -6,6 +6,8 @@ import signal
 
 import pytest
 
+from mtlbench.plan import places
+
 from .cluster import NODES
 from .conftest import CELL, Site
 
@@ -17,7 +19,7 @@ FIRST = CELL.replace("dwa", "equal")
 def site(new_site, undisturbed) -> Site:
     """A checkout with the data prepared and two cells, FIRST and CELL, that share a job."""
     made = new_site(("minutes: 5}", "minutes: 5, cells_per_job: 2}"))
-    shutil.copytree(undisturbed / "data", made.folder / "data")
+    shutil.copytree(undisturbed / "data", made.folder / places.DATA)
     return made
 
 

@@ -2,9 +2,8 @@
 
 import shutil
 
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.places import work_folder
-from mtlbench.runs import store
 
 CELL = "tiny/segnet_split/dwa/seed0"
 OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")
@@ -25,5 +24,5 @@ def contents(cell: grid.Cell) -> dict[str, bytes]:
 
 def forget(cell: grid.Cell) -> None:
     """Remove a cell's results and its entry in the store."""
-    for folder in (cell.folder, cell.checkpoint_folder, store.folder(), work_folder(cell.key)):
+    for folder in (cell.folder, cell.checkpoint_folder, places.store(), work_folder(cell.key)):
         shutil.rmtree(folder)

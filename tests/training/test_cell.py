@@ -10,10 +10,9 @@ import sys
 import pytest
 
 from mtlbench import pipeline
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.plan.places import work_folder
-from mtlbench.runs import store
 from mtlbench.system.errors import BusyError, DataError, DivergedError, ParamsError
 from mtlbench.system.files import read_json
 from mtlbench.system.lease import lease
@@ -189,14 +188,14 @@ def test_a_damaged_store_entry_is_trained_again(cell) -> None:
     expected = contents(cell)
     for path in cell.folder.iterdir():
         path.unlink()
-    (store.folder() / cell.key / "metrics.json").unlink()
-    (store.folder() / cell.key / "metrics.json").write_text("{}")
+    (places.store() / cell.key / "metrics.json").unlink()
+    (places.store() / cell.key / "metrics.json").write_text("{}")
     run_cell(cell, load().runtime)
     assert contents(cell) == expected
 
 
 def test_the_second_run_of_a_cell_refuses(cell) -> None:
-    with lease(store.lease_file(cell.key), "x"), pytest.raises(BusyError, match="already working on it"):
+    with lease(places.cell_lease(cell.key), "x"), pytest.raises(BusyError, match="already working on it"):
         run_cell(cell, load().runtime)
     assert not cell.folder.exists()
 
@@ -227,7 +226,7 @@ def test_nan_names_epoch_step_and_task_and_keeps_the_last_checkpoint(cell, monke
     assert [path.name[:13] for path in work_folder(cell.key).glob("state-*")] == ["state-000001-"]
     assert "epoch 2, step 2" in read_json(work_folder(cell.key) / "failure.json")["reason"]
     assert not cell.folder.exists()
-    assert [path.name for path in store.folder().rglob("*")] == [".leases"], "nothing is left, no lease either"
+    assert [path.name for path in places.store().rglob("*")] == [".leases"], "nothing is left, no lease either"
 
 
 def test_a_recorded_divergence_is_a_result_with_its_reason(prepared, edit) -> None:

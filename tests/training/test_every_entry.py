@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtlbench import pipeline
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import ParamsError
@@ -62,13 +62,13 @@ def test_a_batch_too_small_for_the_network_is_refused_before_training(project, e
     edit("train: 6", "train: 5")
     with pytest.raises(ParamsError, match=r"at least 2 images, but 5 training images in batches of 2 leave one of 1"):
         train("resnet_split", "equal")
-    assert not list((project / "work/cells").glob("*/state-*"))
+    assert not list((project / places.RESUME).glob("*/state-*"))
 
 
 def test_the_samples_of_a_network_with_attention_hold_its_masks(project, edit) -> None:
     edit("segnet_split: {width: 0.0625}", "segnet_mtan: {width: 0.0625}")
     train("segnet_mtan", "equal")
-    with np.load(project / "results/cells/tiny/segnet_mtan/equal/seed0/samples.npz") as samples:
+    with np.load(project / places.CELLS / "tiny/segnet_mtan/equal/seed0/samples.npz") as samples:
         masks = {name: samples[name] for name in samples.files if name.startswith("attention_")}
     assert len(masks) == 3 * 2 * 5  # tasks, encoder and decoder, levels
     assert all(mask.shape[0] == 3 and mask.dtype == np.float16 for mask in masks.values())

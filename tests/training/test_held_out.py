@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtlbench import pipeline
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.system.files import read_json
 from mtlbench.training.cell import run_cell
@@ -45,7 +45,7 @@ def test_the_test_images_do_not_reach_the_selection(held_out) -> None:
     before = (cell.folder / "history.csv").read_bytes(), (cell.checkpoint_folder / "model.safetensors").read_bytes()
     import shutil
 
-    for folder in ("results", "checkpoints", "work"):
+    for folder in (places.RESULTS, places.CHECKPOINTS, places.WORK):
         shutil.rmtree(folder)
     path = cell.dataset.folder / "test/depth.npy"
     np.save(path, np.load(path) * np.float16(3))

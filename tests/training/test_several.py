@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from mtlbench import pipeline
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.plan.places import work_folder
 from mtlbench.report.rows.collect import report_input
-from mtlbench.runs import status, store
+from mtlbench.runs import status
 from mtlbench.system import lease
 from mtlbench.system.files import read_json
 from mtlbench.training import cell as cell_module
@@ -53,7 +53,7 @@ def alone(cell: grid.Cell, elsewhere: Path, monkeypatch) -> dict[str, bytes]:
 def worker(cell: grid.Cell) -> int:
     """The process that trains the cell, once it has saved."""
     end = time.monotonic() + 60
-    while not (held := lease.holder(store.lease_file(cell.key))) or not any(work_folder(cell.key).glob("state-*.pt")):
+    while not (held := lease.holder(places.cell_lease(cell.key))) or not any(work_folder(cell.key).glob("state-*.pt")):
         assert time.monotonic() < end, f"{cell.path} does not train"
         time.sleep(0.02)
     return held.pid
@@ -137,7 +137,7 @@ def test_cells_of_two_processes_each_share_a_job(cells, edit, tmp_path_factory, 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_signal_before_the_training_begins_leaves_no_lease_that_others_wait_for(cells, count) -> None:
     first = cells[1]
-    path = store.lease_file(first.key)
+    path = places.cell_lease(first.key)
     running = train(*PATHS[1 : 1 + count])
     end = time.monotonic() + 60
     while not path.exists():
@@ -151,7 +151,7 @@ def test_a_signal_before_the_training_begins_leaves_no_lease_that_others_wait_fo
 
 
 def test_checkouts_that_share_a_store_train_a_cell_once(cells, tmp_path_factory, monkeypatch) -> None:
-    monkeypatch.setenv("MTLBENCH_STORE", str(tmp_path_factory.mktemp("store")))
+    monkeypatch.setenv(places.STORE_VARIABLE, str(tmp_path_factory.mktemp("store")))
     cell, here, other = cells[2], Path.cwd(), tmp_path_factory.mktemp("other")
     shutil.copytree("data", other / "data")
     shutil.copy("params.yaml", other)
@@ -201,7 +201,7 @@ def test_keys_belong_to_cells(cells) -> None:
         _, printed = done.communicate(timeout=60)
         assert done.returncode == 2
         assert message in printed
-    assert not store.folder().exists()
+    assert not places.store().exists()
 
 
 def test_nothing_asks_for_a_gpu_before_the_processes_are_forked() -> None:

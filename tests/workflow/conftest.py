@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from mtlbench.plan import places
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -60,7 +62,7 @@ class Checkout:
     def pending(self, *targets: str) -> set[str]:
         """The cells that a dry run would train."""
         output = self.snakemake("-n", *targets)
-        return set(re.findall(r"results/cells/(\S+)/manifest\.\w+\.json \(update\)", output))
+        return set(re.findall(rf"{places.CELLS}/(\S+)/manifest\.\w+\.json \(update\)", output))
 
     def edit(self, old: str, new: str) -> None:
         """Replace text in params.yaml that is there once."""
@@ -71,7 +73,7 @@ class Checkout:
 
     def trained(self) -> set[str]:
         """Keys of the finished cells in the store."""
-        return {path.name for path in (self.folder / "work/store").iterdir()} - {".leases"}
+        return {path.name for path in (self.folder / places.STORE).iterdir()} - {".leases"}
 
 
 PARTS = (
@@ -125,11 +127,11 @@ def recorded(tmp_path_factory, repository) -> Checkout:
     """The tiny experiment after `snakemake`, `dvc repro`, `git commit` and `dvc push`; for tests of the group "dvc"."""
     made = make_checkout(tmp_path_factory.mktemp("recorded"), repository, tiny_params(repository))
     made.snakemake()
-    before = {path: path.stat().st_mtime_ns for path in (made.folder / "work/store").rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in (made.folder / places.STORE).rglob("*")}
     made.run("dvc", "repro")
-    after = {path: path.stat().st_mtime_ns for path in (made.folder / "work/store").rglob("*")}
+    after = {path: path.stat().st_mtime_ns for path in (made.folder / places.STORE).rglob("*")}
     assert after == before, "dvc repro after snakemake must train nothing"
     made.run("git", "add", "-A")
-    made.run("git", "commit", "-qm", "results")
+    made.run("git", "commit", "-qm", "record")
     made.run("dvc", "push")
     return made

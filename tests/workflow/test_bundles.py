@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from mtlbench.plan import places
+
 from .conftest import Checkout, make_checkout, tiny_params
 
 GOOD = {f"tiny/segnet_split/{weighting}/seed0" for weighting in ("equal", "dwa")}
@@ -42,7 +44,7 @@ def test_an_experiment_with_one_cell_per_job_is_planned_as_ever(checkout) -> Non
 
 
 def test_one_cell_can_be_asked_for_and_brings_its_job(checkout) -> None:
-    manifest = re.search(r"results/cells/tiny/segnet_split/dwa/seed0/manifest\.\w+\.json", checkout.snakemake("-n"))
+    manifest = re.search(rf"{places.CELLS}/tiny/segnet_split/dwa/seed0/manifest\.\w+\.json", checkout.snakemake("-n"))
     assert checkout.pending(manifest[0]) == {"tiny/segnet_split/dwa/seed0"}
 
 
@@ -56,8 +58,8 @@ def test_a_cell_that_fails_leaves_the_others_of_its_job_and_a_report_with_the_mi
     assert f"1 of 2 cells failed: {BAD}" in output
     assert checkout.pending("tiny") == {"tiny/segnet_split/equal/seed0", BAD}, "the whole job is due again"
     for cell in GOOD:
-        assert list((checkout.folder / "results/cells" / cell).glob("manifest.*")), f"{cell} is there"
-    page = (checkout.folder / "results/report/tiny/index.html").read_text()
+        assert list((checkout.folder / places.CELLS / cell).glob("manifest.*")), f"{cell} is there"
+    page = (checkout.folder / places.REPORTS / "tiny/index.html").read_text()
     assert "expected a weight for every task" in page
     status = checkout.run("env", "COLUMNS=200", "mtlbench", "status", "tiny").stdout
     assert re.search(r"static/seed0 +│ failed +│ .*expected a weight for every task", status)

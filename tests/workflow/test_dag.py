@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mtlbench.plan import places
+
 ALL = {
     "tiny/segnet_single/only_segmentation/seed0",
     "tiny/segnet_single/only_depth/seed0",
@@ -40,18 +42,18 @@ def built(checkout):
 
 
 def test_a_run_makes_the_report_and_then_nothing_is_pending(built) -> None:
-    page = built.folder / "results/report/tiny/index.html"
+    page = built.folder / places.REPORTS / "tiny/index.html"
     assert "segnet_split" in page.read_text()
     assert "Nothing to be done" in built.snakemake("-n")
     assert "Nothing to be done" in built.snakemake("-n", "tiny")
 
 
 def test_snakemakes_own_report_carries_tables_and_figures_with_captions(built) -> None:
-    captions = json.loads((built.folder / "results/report/tiny/captions.json").read_text())
+    captions = json.loads((built.folder / places.REPORTS / "tiny/captions.json").read_text())
     built.snakemake("--report", "report.zip")
     with zipfile.ZipFile(built.folder / "report.zip") as archive:
         names = {Path(name).name for name in archive.namelist()}
-    figures = {path.stem for path in (built.folder / "results/report/tiny/figures").glob("[!.]*")}
+    figures = {path.stem for path in (built.folder / places.REPORTS / "tiny/figures").glob("[!.]*")}
     assert figures == captions.keys() - {"table"}
     assert {Path(name).stem for name in names} == {*figures, "table", "cost", "report"}
     built.snakemake("--report", "report.html")
@@ -68,7 +70,7 @@ def test_snakemakes_own_report_carries_tables_and_figures_with_captions(built) -
 
 def test_file_times_decide_nothing(built) -> None:
     now = time.time()
-    for path in (built.folder / "data").rglob("*"):
+    for path in (built.folder / places.DATA).rglob("*"):
         import os
 
         os.utime(path, (now, now))
@@ -114,10 +116,10 @@ def test_a_diverged_run_is_a_hole_with_its_reason_and_the_rest_is_reported(built
     built.edit("      equal: {}\n", "      equal: {}\n      uncertainty: {start: -1000.0}\n")
     built.snakemake()
     manifest = json.loads(
-        next((built.folder / "results/cells/tiny/segnet_split/uncertainty/seed0").glob("m*")).read_text()
+        next((built.folder / places.CELLS / "tiny/segnet_split/uncertainty/seed0").glob("m*")).read_text()
     )
     assert manifest["status"] == "diverged"
-    page = (built.folder / "results/report/tiny/index.html").read_text()
+    page = (built.folder / places.REPORTS / "tiny/index.html").read_text()
     assert "NaN or infinite at epoch 1" in page
     assert "Nothing to be done" in built.snakemake("-n")
 
@@ -126,9 +128,9 @@ def test_a_failed_run_leaves_the_others_and_a_report_with_the_missing_result(bui
     built.edit("      equal: {}\n", "      equal: {}\n      static: {weights: {depth: 1.0}}\n      si: {}\n")
     output = built.snakemake(check=False)
     assert "static" in output
-    assert list((built.folder / "results/cells/tiny/segnet_split/si/seed0").glob("manifest.*")), "the others go on"
+    assert list((built.folder / places.CELLS / "tiny/segnet_split/si/seed0").glob("manifest.*")), "the others go on"
     assert built.pending() == {"tiny/segnet_split/static/seed0"}
-    page = (built.folder / "results/report/tiny/index.html").read_text()
+    page = (built.folder / places.REPORTS / "tiny/index.html").read_text()
     assert "expected a weight for every task" in page, "the reason of the missing result"
     status = built.run("mtlbench", "status", "tiny").stdout
     assert "failed" in status
@@ -148,7 +150,7 @@ def test_every_profile_plans_the_same(built, params) -> None:
 
 
 def test_prune_removes_what_nothing_asks_for(built, params) -> None:
-    other = built.folder / "results/cells/tiny/segnet_gone/equal/seed0"
+    other = built.folder / places.CELLS / "tiny/segnet_gone/equal/seed0"
     other.mkdir(parents=True)
     (other / "history.csv").write_text("epoch\n")
     assert "would remove" in built.run("mtlbench", "prune", "-n").stdout
@@ -159,7 +161,7 @@ def test_prune_removes_what_nothing_asks_for(built, params) -> None:
 
 
 def test_verify_notices_a_changed_byte_and_a_missing_file(built) -> None:
-    path = built.folder / "results/cells/tiny/segnet_split/dwa/seed0/history.csv"
+    path = built.folder / places.CELLS / "tiny/segnet_split/dwa/seed0/history.csv"
     content = path.read_bytes()
     path.unlink()
     done = built.run("mtlbench", "verify", check=False)

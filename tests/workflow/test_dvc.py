@@ -2,6 +2,8 @@
 
 import json
 
+from mtlbench.plan import places
+
 
 def test_dvc_is_clean_after_recording(recorded) -> None:
     assert "up to date" in recorded.run("dvc", "status").stdout
@@ -21,8 +23,8 @@ def test_a_fresh_clone_with_pulled_results_has_nothing_to_do(recorded) -> None:
 
 def test_metrics_and_plots_show_the_numbers_of_the_report(recorded) -> None:
     shown = json.loads(recorded.run("dvc", "metrics", "show", "--json").stdout)
-    metrics = json.loads((recorded.folder / "results/metrics.json").read_text())
-    assert shown[""]["data"]["results/metrics.json"]["data"] == metrics
+    metrics = json.loads((recorded.folder / places.METRICS).read_text())
+    assert shown[""]["data"][str(places.METRICS)]["data"] == metrics
     recorded.run("dvc", "plots", "show", "-o", "plots")
     assert "segnet_split" in (recorded.folder / "plots/index.html").read_text()
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 
+from mtlbench.plan import places
+
 from .conftest import Checkout, make_checkout, tiny_params
 
 SECRET = "hunter2-secret"
@@ -128,7 +130,7 @@ def test_an_experiment_with_one_changed_value_trains_its_cells_alone(tried) -> N
 
 def reported(checkout: Checkout) -> dict[str, float]:
     """{"row column": mean over seeds} from the report's summary.csv."""
-    table = pd.read_csv(checkout.folder / "results/report/tiny/summary.csv", keep_default_na=False)
+    table = pd.read_csv(checkout.folder / places.REPORTS / "tiny/summary.csv", keep_default_na=False)
     table = table[(table["rule"] == "reported") & (table["value"] != "")]
     column = (table["task"] + "_" + table["metric"]).str.removeprefix("_")
     row = table["model"] + "." + table["weighting"].replace("single-task", "single")
@@ -142,14 +144,14 @@ def flat(metrics: dict) -> dict[str, float]:
 
 def test_metrics_are_those_of_the_report(recorded) -> None:
     files = json.loads(recorded.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
-    values = flat(files["results/metrics.json"]["data"])
+    values = flat(files[str(places.METRICS)]["data"])
     assert values == pytest.approx(reported(recorded), abs=1e-8)
     assert len(values) > 30
 
 
 @pytest.mark.slow
 def test_metrics_diff_is_the_difference_of_the_reports(recorded, tried) -> None:
-    diff = json.loads(tried.run("dvc", "metrics", "diff", "--json").stdout)["results/metrics.json"]
+    diff = json.loads(tried.run("dvc", "metrics", "diff", "--json").stdout)[str(places.METRICS)]
     before, now = reported(recorded), reported(tried)
     found = {" ".join(name.removeprefix("tiny.").rsplit(".", 1)): values["diff"] for name, values in diff.items()}
     changed = {name: now[name] - before[name] for name in now if abs(now[name] - before[name]) > 1e-8}
@@ -160,10 +162,10 @@ def test_metrics_diff_is_the_difference_of_the_reports(recorded, tried) -> None:
 
 def check_curves(shown: str, checkouts: dict[str, Checkout]) -> None:
     """What `dvc plots` says in JSON against the curves of the reports, by revision."""
-    (plot,) = json.loads(shown)["data"]["results/curves.csv"]
+    (plot,) = json.loads(shown)["data"][str(places.CURVES)]
     points = pd.DataFrame(plot["content"]["data"]["values"])
     for revision, checkout in checkouts.items():
-        curves = pd.read_csv(checkout.folder / "results/report/tiny/curves.csv")
+        curves = pd.read_csv(checkout.folder / places.REPORTS / "tiny/curves.csv")
         values = points[points["rev"] == revision]
         assert values["mean"].astype(float).tolist() == curves["mean"].tolist()
         assert values["row"].tolist() == curves["row"].tolist()
@@ -210,7 +212,7 @@ def test_queued_experiments_run_one_after_the_other_and_share_what_is_done(recor
     for name in ("four", "five"):
         log = queue.run("dvc", "queue", "logs", name).stdout
         assert log.count("localrule train:") == 1, "the other cells come from DVC's cache"
-    found = {name: one["metrics"]["results/metrics.json"]["data"] for name, one in shown(queue).items()}
+    found = {name: one["metrics"][str(places.METRICS)]["data"] for name, one in shown(queue).items()}
     assert set(found) == {"four", "five"}
     rows = [found[name]["tiny"]["segnet_split.dwa"]["depth_abs_error"] for name in ("four", "five")]
     assert rows[0] != rows[1]
@@ -238,7 +240,7 @@ def long(tmp_path_factory, repository):
 
 def outputs(checkout: Checkout) -> dict[str, bytes]:
     """The bytes of all results of the cells but the manifests, which record times."""
-    paths = [*(checkout.folder / "results/cells").rglob("*"), *(checkout.folder / "checkpoints").rglob("*")]
+    paths = [*(checkout.folder / places.CELLS).rglob("*"), *(checkout.folder / places.CHECKPOINTS).rglob("*")]
     return {
         path.relative_to(checkout.folder).as_posix(): path.read_bytes()
         for path in paths
@@ -268,7 +270,7 @@ def test_an_interrupted_repro_continues_and_trains_nothing_twice(long, undisturb
     )
     try:
         end = time.monotonic() + 120
-        while not list(made.folder.glob("work/cells/*/state-00000[3-9]*.pt")):
+        while not list(made.folder.glob(f"{places.RESUME}/*/state-00000[3-9]*.pt")):
             assert first.poll() is None
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -285,7 +287,7 @@ def test_an_interrupted_repro_continues_and_trains_nothing_twice(long, undisturb
         with contextlib.suppress(ProcessLookupError):
             os.killpg(first.pid, signal.SIGKILL)
     assert outputs(made) == undisturbed
-    logs = [path.read_text() for path in made.folder.glob("work/cells/*/log.txt")]
+    logs = [path.read_text() for path in made.folder.glob(f"{places.RESUME}/*/log.txt")]
     assert len(logs) == len(CELLS)
     for log in logs:
         again = [epoch for epoch in range(1, 25) if log.count(f": epoch {epoch}/24,") > 1]

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from mtlbench.plan import places
+
 
 @pytest.fixture(scope="module")
 def scale(repository):
@@ -45,7 +47,7 @@ def test_stub_cells_pass_for_finished_ones(scale, tmp_path) -> None:
     stubs.run("mtlbench", "verify")
     done = stubs.run("snakemake", "--profile", "workflow/profiles/local", "-n")
     assert "Nothing to be done" in done.output
-    first = next((stubs.folder / "results/cells").rglob("history.csv"))
+    first = next((stubs.folder / places.CELLS).rglob("history.csv"))
     first.write_bytes(first.read_bytes()[:-1])
     with pytest.raises(RuntimeError, match=r"history\.csv: its content changed"):
         stubs.run("mtlbench", "verify")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench.datasets import _nyuv2_file as nyu
+from mtlbench.plan import places
 
 from ..datasets.nyuv2_files import rooms_as_nyuv2, write  # noqa: TID252
 from ..datasets.server import Handler, site  # noqa: TID252
@@ -59,7 +60,7 @@ def test_an_account_in_netrc_is_used_and_written_nowhere(checkout) -> None:
     done = checkout.run("dvc", "repro", "prepare")
     kinds = {path.name.split(".")[0] for path in written(checkout)}
     assert {"manifest", "dvc", "nyu_depth_v2_labeled"} <= kinds, "manifests, dvc.lock and the raw file are there"
-    assert list(checkout.folder.glob("work/logs/download/*.log"))
+    assert list(checkout.folder.glob(f"{places.LOGS}/download/*.log"))
     secret = base64.b64encode(f"anna:{SECRET}".encode())
     for path in written(checkout):
         content = path.read_bytes()
@@ -72,7 +73,7 @@ def test_without_the_account_the_message_says_where_it_goes(checkout) -> None:
     output = checkout.snakemake("prepared", check=False)
     assert "401" in output
     assert "~/.netrc" in output
-    assert not list(checkout.folder.glob("data/raw/*/manifest.*"))
+    assert not list(checkout.folder.glob(f"{places.RAW}/*/manifest.*"))
 
 
 def test_an_account_in_an_address_is_refused_without_repeating_it(checkout) -> None:

@@ -1,4 +1,4 @@
-"""Parameters and small functions for the rule files; no rules."""
+"""Parameters and small functions for the rule files; no rules. Paths come from mtlbench.plan.places."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from contextlib import suppress
 from snakemake.exceptions import WorkflowError
 
 from mtlbench.system import cluster
-from mtlbench.plan import grid
+from mtlbench.plan import grid, keys, places
 from mtlbench.system.errors import MtlbenchError
 from mtlbench.system.files import read_json
 from mtlbench.plan.params import load
@@ -32,6 +32,16 @@ wildcard_constraints:
     weighting="[a-z][a-z0-9_]*",
     seed="[0-9]+",
     key="[0-9a-f]{16}",
+
+
+def manifest_in(folder):
+    """The pattern of the manifests in a folder (of a pattern): the output that decides whether work is done."""
+    return str(folder / keys.manifest_name("{key}"))
+
+
+def log_of(verb, name):
+    """Where a job of that verb prints; ``name`` may hold wildcards."""
+    return str(places.log(verb, name))
 
 
 def dataset_of(experiment):
@@ -62,7 +72,7 @@ def captions_of(experiment):
     """{figure: caption} of a built report as reStructuredText; {} before."""
     captions = {}
     with suppress(OSError, ValueError):
-        captions = read_json(grid.report_folder(experiment) / "captions.json")
+        captions = read_json(places.report(experiment) / "captions.json")
     return {name: re.sub(r"([\\*_`|])", r"\\\1", text) for name, text in captions.items()}
 
 
@@ -79,7 +89,7 @@ def claim_checkout():
     if workflow.local_exec:
         return
     try:
-        cluster.claim_checkout(lambda text: print(text, file=sys.stderr, flush=True))
+        cluster.claim_checkout(places.checkout_lease(), lambda text: print(text, file=sys.stderr, flush=True))
     except MtlbenchError as error:
         raise WorkflowError(str(error)) from None
 
@@ -87,5 +97,5 @@ def claim_checkout():
 # Where the captions of `snakemake --report` find them (workflow/report/*.rst); nothing else uses Snakemake's config.
 config["captions"] = {name: captions_of(name) for name in PARAMS.experiments}
 
-if os.path.exists("dvc.lock") and not os.path.exists("results/cells"):
+if os.path.exists("dvc.lock") and not places.CELLS.exists():
     print("note: dvc.lock records results that are not here; `dvc pull` may save the training.", file=sys.stderr)

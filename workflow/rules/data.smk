@@ -8,11 +8,11 @@ localrules:
 rule download:
     """The raw files of a dataset; on the machine that runs Snakemake, because cluster nodes are often offline."""
     output:
-        update("data/raw/{folder}/manifest.{key}.json"),
+        update(manifest_in(places.raw("{folder}"))),
     log:
-        "work/logs/download/{folder}.{key}.log",
+        log_of("download", "{folder}.{key}"),
     params:
-        dataset=lambda wildcards: RAW[f"data/raw/{wildcards.folder}/manifest.{wildcards.key}.json"],
+        dataset=lambda wildcards: RAW[manifest_in(places.raw("{folder}")).format(**wildcards)],
     shell:
         "exec mtlbench download {params.dataset:q}"
         " > {log:q} 2>&1"
@@ -29,9 +29,9 @@ rule prepare:
     input:
         raw=raw_of,
     output:
-        update("data/prepared/{dataset}/manifest.{key}.json"),
+        update(manifest_in(places.prepared("{dataset}"))),
     log:
-        "work/logs/prepare/{dataset}.{key}.log",
+        log_of("prepare", "{dataset}.{key}"),
     threads: PARAMS.runtime.workers
     resources:
         mem_mb=4000,

@@ -10,9 +10,9 @@ rule aggregate:
     input:
         cells=lambda wildcards: ancient(cell_manifests(wildcards.experiment)),
     output:
-        update("results/summary/{experiment}/manifest.{key}.json"),
+        update(manifest_in(places.summary("{experiment}"))),
     log:
-        "work/logs/aggregate/{experiment}.{key}.log",
+        log_of("aggregate", "{experiment}.{key}"),
     shell:
         "mtlbench aggregate {wildcards.experiment:q}"
         " --key {wildcards.key:q}"
@@ -32,23 +32,23 @@ for experiment in PARAMS.experiments:
             cells=ancient(cell_manifests(experiment)),
         output:
             manifest=update(str(grid.report_manifest(PARAMS, experiment))),
-            captions=f"results/report/{experiment}/captions.json",
+            captions=str(places.report(experiment) / "captions.json"),
             table=report(
-                f"results/report/{experiment}/table.html",
+                str(places.report(experiment) / "table.html"),
                 caption="../report/table.rst",
                 category=experiment,
                 subcategory="tables",
                 labels={"shows": "comparison"},
             ),
             cost=report(
-                f"results/report/{experiment}/cost.html",
+                str(places.report(experiment) / "cost.html"),
                 caption="../report/cost.rst",
                 category=experiment,
                 subcategory="tables",
                 labels={"shows": "cost"},
             ),
             figures=report(
-                directory(f"results/report/{experiment}/figures"),
+                directory(str(places.report(experiment) / "figures")),
                 patterns=["{figure}.svg", "{figure,(attention|compare|panel)_.+}.png"],
                 caption="../report/figure.rst",
                 category=experiment,
@@ -56,7 +56,7 @@ for experiment in PARAMS.experiments:
                 labels={"shows": "{figure}"},
             ),
         log:
-            f"work/logs/report/{experiment}.log",
+            log_of("report", experiment),
         threads: PARAMS.runtime.workers
         resources:
             mem_mb=8000,

@@ -9,6 +9,9 @@ def resource_of(name):
 # Bundled experiments have rules of their own, so that every manifest has one rule that makes it.
 SINGLE = [name for name in PARAMS.experiments if PARAMS.experiments[name].resources.cells_per_job == 1]
 
+# What names a cell in paths and for the command line.
+CELL = "{experiment}/{model}/{weighting}/seed{seed}"
+
 
 rule train:
     """One cell: model, weighting, seed; continues from its last checkpoint."""
@@ -17,16 +20,16 @@ rule train:
     input:
         prepared=lambda wildcards: ancient(str(dataset_of(wildcards.experiment).manifest)),
     output:
-        update("results/cells/{experiment}/{model}/{weighting}/seed{seed}/manifest.{key}.json"),
+        update(manifest_in(places.cell(CELL))),
     log:
-        "work/logs/train/{experiment}/{model}/{weighting}/seed{seed}.{key}.log",
+        log_of("train", f"{CELL}.{{key}}"),
     threads: lambda wildcards: PARAMS.runtime.threads * PARAMS.experiments[wildcards.experiment].training.processes
     resources:
         gpu=resource_of("gpu"),
         mem_mb=resource_of("memory_mb"),
         runtime=resource_of("minutes"),
     params:
-        cell="{experiment}/{model}/{weighting}/seed{seed}",
+        cell=CELL,
     # exec: at a time limit the cluster asks every process to stop, and ends the job as soon as the shell has done so;
     # without a shell it waits for the run to save.
     shell:
@@ -48,7 +51,7 @@ for name, number, bundle in bundles():
         output:
             [update(str(cell.manifest)) for cell in bundle],
         log:
-            f"work/logs/train/{name}/bundle{number}.{bundle[0].key}.log",
+            log_of("train", f"{name}/bundle{number}.{bundle[0].key}"),
         threads: PARAMS.runtime.threads * PARAMS.experiments[name].training.processes
         resources:
             gpu=PARAMS.experiments[name].resources.gpu,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import keys
+from mtlbench.plan import keys, places
 from mtlbench.plan.params import Experiment, Params, split_kind
 from mtlbench.plan.registry import entry
 from mtlbench.system.errors import ParamsError, nearest
@@ -32,7 +32,7 @@ class PreparedDataset:
     @property
     def folder(self) -> Path:
         """Where the prepared arrays are."""
-        return Path("data/prepared") / self.name
+        return places.prepared(self.name)
 
     @property
     def manifest(self) -> Path:
@@ -65,12 +65,12 @@ class Cell:
     @property
     def folder(self) -> Path:
         """Small results: metrics, curves, samples, manifest."""
-        return Path("results/cells") / self.path
+        return places.cell(self.path)
 
     @property
     def checkpoint_folder(self) -> Path:
         """The trained weights."""
-        return Path("checkpoints") / self.path
+        return places.weights(self.path)
 
     @property
     def manifest(self) -> Path:
@@ -173,7 +173,7 @@ def raw_folder(data: PreparedDataset) -> Path:
     """
     if data.source is not None and "://" not in data.source:
         return Path(data.source).expanduser()
-    return Path("data/raw") / (data.kind if data.source is None else data.name)
+    return places.raw(data.kind if data.source is None else data.name)
 
 
 def raw_spec(data: PreparedDataset) -> dict[str, Any]:
@@ -189,14 +189,9 @@ def raw_manifest(params: Params, name: str) -> Path | None:
     return raw_folder(data) / keys.manifest_name(keys.key(raw_spec(data)))
 
 
-def summary_folder(name: str) -> Path:
-    """Where the tidy tables of an experiment are."""
-    return Path("results/summary") / name
-
-
 def summary_manifest(params: Params, name: str) -> Path:
     """Exists when the tidy tables cover exactly these cells."""
-    return summary_folder(name) / keys.manifest_name(keys.key(report_spec(params, name)))
+    return places.summary(name) / keys.manifest_name(keys.key(report_spec(params, name)))
 
 
 def report_spec(params: Params, name: str) -> dict[str, Any]:
@@ -217,12 +212,7 @@ def report_key(params: Params, name: str) -> str:
 
 def report_manifest(params: Params, name: str) -> Path:
     """Exists when the report is built for exactly these cells."""
-    return report_folder(name) / keys.manifest_name(report_key(params, name))
-
-
-def report_folder(name: str) -> Path:
-    """Where the report of an experiment is."""
-    return Path("results/report") / name
+    return places.report(name) / keys.manifest_name(report_key(params, name))
 
 
 def _resolve(kind: str, label: str, block: dict[str, Any], where: str) -> dict[str, Any]:

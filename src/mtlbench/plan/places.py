@@ -1,8 +1,83 @@
-"""Where everything of the project lies: the only module that spells a path."""
+"""Where everything of the project lies: the only module that spells a path.
 
+All paths are relative to the project's folder (where params.yaml is), which commands run in. Rule files and tests use
+them too; only dvc.yaml and the Makefile, which cannot, repeat some (a test compares). Functions take names as text,
+so that a rule may give a wildcard: ``places.cell("{experiment}/{model}")``.
+
+- ``results/``: small results, versioned. ``checkpoints/``: the networks' weights, versioned. ``data/``: raw files and
+  prepared arrays, versioned by DVC or made again.
+- ``work/``: what no result is a function of: resume states, progress, logs, leases, and the store of finished cells,
+  which survives every checkout and may lie elsewhere.
+"""
+
+import os
 from pathlib import Path
+
+_DATA, _RESULTS, _WORK = Path("data"), Path("results"), Path("work")
+
+#: Raw files and prepared arrays, a folder for each dataset.
+DATA, RAW, PREPARED = _DATA, _DATA / "raw", _DATA / "prepared"
+#: Small results, versioned: the cells' files, tidy tables, reports, and the two files that DVC shows.
+RESULTS, CELLS, SUMMARIES, REPORTS = _RESULTS, _RESULTS / "cells", _RESULTS / "summary", _RESULTS / "report"
+METRICS, CURVES = _RESULTS / "metrics.json", _RESULTS / "curves.csv"
+#: The networks' weights, versioned apart because they are large.
+CHECKPOINTS = Path("checkpoints")
+#: Resume states by key, logs of jobs, leases, and the store unless ``STORE_VARIABLE`` says another.
+WORK, RESUME, LOGS, LEASES, STORE = _WORK, _WORK / "cells", _WORK / "logs", _WORK / "leases", _WORK / "store"
+#: The environment variable that names a store outside the checkout.
+STORE_VARIABLE = "MTLBENCH_STORE"
+
+
+def raw(name: str) -> Path:
+    """Downloaded raw files of a kind of dataset, or of a dataset with a source of its own."""
+    return RAW / name
+
+
+def prepared(name: str) -> Path:
+    """The arrays of a dataset."""
+    return PREPARED / name
+
+
+def cell(path: str) -> Path:
+    """Metrics, curves, samples and manifest of the cell ``experiment/model/weighting/seed<n>``."""
+    return CELLS / path
+
+
+def weights(path: str) -> Path:
+    """The trained network of a cell."""
+    return CHECKPOINTS / path
+
+
+def summary(experiment: str) -> Path:
+    """The tidy tables of an experiment."""
+    return SUMMARIES / experiment
+
+
+def report(experiment: str) -> Path:
+    """The page, tables and figures of an experiment."""
+    return REPORTS / experiment
 
 
 def work_folder(key: str) -> Path:
     """Resume state, progress and log of a cell; outside everything that Snakemake or DVC removes."""
-    return Path("work/cells") / key
+    return RESUME / key
+
+
+def store() -> Path:
+    """The store of finished cells."""
+    return Path(os.environ.get(STORE_VARIABLE, STORE))
+
+
+def cell_lease(key: str) -> Path:
+    """The lease of a cell's training lies with the store, so that checkouts which share one train it once."""
+    return store() / ".leases" / f"{key}.json"
+
+
+def checkout_lease() -> Path:
+    """The lease of the Snakemake that submits jobs from this checkout."""
+    return LEASES / "snakemake.json"
+
+
+def log(verb: str, name: str) -> Path:
+    """What a job of the workflow prints."""
+    return LOGS / verb / f"{name}.log"

@@ -4,11 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from mtlbench.plan import grid, keys
+from mtlbench.plan import grid, keys, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 
 Say = Callable[[str], None]
+#: Folders that stay when they are empty.
+_KEPT = (places.CELLS, places.CHECKPOINTS, places.SUMMARIES, places.REPORTS, places.RESUME)
 
 
 def prune(params: Params, say: Say, dry_run: bool = False) -> None:
@@ -17,18 +19,18 @@ def prune(params: Params, say: Say, dry_run: bool = False) -> None:
     The store of finished cells stays, so that going back to earlier parameters costs nothing.
     """
     wanted = {cell.path: cell for name in params.experiments for cell in grid.cells(params, name)}
-    for folder in (Path("results/cells"), Path("checkpoints")):
+    for folder in (places.CELLS, places.CHECKPOINTS):
         for path in sorted(folder.glob("*/*/*/seed*")):
             cell = wanted.get(path.relative_to(folder).as_posix())
-            stale = cell is not None and folder.name == "cells" and _stale(path, cell)
-            if cell is None or stale or (folder.name == "checkpoints" and not cell.folder.exists()):
+            stale = cell is not None and folder == places.CELLS and _stale(path, cell)
+            if cell is None or stale or (folder == places.CHECKPOINTS and not cell.folder.exists()):
                 _remove(path, say, dry_run)
     keys_wanted = {cell.key for cell in wanted.values()}
-    for path in sorted(Path("work/cells").glob("*")):
+    for path in sorted(places.RESUME.glob("*")):
         if path.name not in keys_wanted:
             _remove(path, say, dry_run)
-    for parent in ("results/summary", "results/report"):
-        for path in sorted(Path(parent).glob("*")):
+    for parent in (places.SUMMARIES, places.REPORTS):
+        for path in sorted(parent.glob("*")):
             if path.name not in params.experiments:
                 _remove(path, say, dry_run)
 
@@ -43,6 +45,6 @@ def _remove(path: Path, say: Say, dry_run: bool) -> None:
     if not dry_run:
         shutil.rmtree(path)
         for parent in path.parents:
-            if parent.name in ("cells", "checkpoints", "summary", "report", "work") or any(parent.iterdir()):
+            if parent in _KEPT or any(parent.iterdir()):
                 break
             parent.rmdir()

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.runs import store
@@ -42,8 +42,8 @@ def state(cell: Cell) -> State:
         return State(cell, name, manifest.get("reason", ""), manifest.get("seconds_total"))
     if store.stored(cell.key) is not None:
         return State(cell, "stored", "finished before; the next run links it in without training")
-    work = Path("work/cells") / cell.key
-    by = holder(store.lease_file(cell.key))
+    work = places.work_folder(cell.key)
+    by = holder(places.cell_lease(cell.key))
     progress = _read(work / "progress.json")
     if by is not None and not by.lost:
         if progress is not None and (progress["host"], progress["pid"]) == (by.host, by.pid):

@@ -11,43 +11,31 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import keys
+from mtlbench.plan import keys, places
 from mtlbench.plan.grid import Cell
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import digest, fsync_folder, link_or_copy, read_json
 
 #: Outputs that are versioned apart from the small results because they are large.
 WEIGHTS = ("model.safetensors",)
-#: The environment variable that names a store outside the checkout.
-VARIABLE = "MTLBENCH_STORE"
-
-
-def folder() -> Path:
-    """The store of finished cells."""
-    return Path(os.environ.get(VARIABLE, "work/store"))
-
-
-def lease_file(key: str) -> Path:
-    """Where the lease of a cell's training lies: with the store, so that checkouts which share one train it once."""
-    return folder() / ".leases" / f"{key}.json"
 
 
 def stored(key: str) -> Path | None:
     """The complete entry of that key, or None."""
-    entry = folder() / key
+    entry = places.store() / key
     return entry if (entry / keys.manifest_name(key)).exists() else None
 
 
 def staging(key: str) -> Path:
     """A new empty folder beside the entries; :func:`publish` makes it one."""
-    path = folder() / f".{key}.{uuid.uuid4().hex}"
+    path = places.store() / f".{key}.{uuid.uuid4().hex}"
     path.mkdir(parents=True)
     return path
 
 
 def publish(staged: Path, key: str) -> Path:
     """Rename a complete folder to its entry; when another process was first, its entry stays."""
-    entry = folder() / key
+    entry = places.store() / key
     if stored(key) is None:
         shutil.rmtree(entry, ignore_errors=True)
         os.rename(staged, entry)

@@ -26,12 +26,14 @@ Say = Callable[[str], None]
 _held = ExitStack()
 
 
-def claim_checkout(say: Say) -> None:
+def claim_checkout(path: Path, say: Say) -> None:
     """Be the only Snakemake that submits from this folder until this process ends, and cancel lost jobs.
+
+    ``path``: where the lease of the checkout lies.
 
     Raises BusyError when another live Snakemake submits from here, or when lost jobs do not end.
     """
-    _held.enter_context(lease(Path("work/leases/snakemake.json"), "the jobs of this checkout"))
+    _held.enter_context(lease(path, "the jobs of this checkout"))
     atexit.register(_held.close)
     cancel_lost_jobs(say)
 

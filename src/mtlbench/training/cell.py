@@ -38,7 +38,7 @@ def run_cell(cell: Cell, runtime: Runtime, wait: bool = False, record_divergence
     """
     while not cell.manifest.exists():
         try:
-            with lease(store.lease_file(cell.key), cell.path, wait, logger.warning) as holder:
+            with lease(places.cell_lease(cell.key), cell.path, wait, logger.warning) as holder:
                 if not cell.manifest.exists() and not store.place(cell):
                     _train_into_store(cell, runtime, holder, record_divergence)
                     store.place(cell)

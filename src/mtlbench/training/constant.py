@@ -1,14 +1,13 @@
 """The metrics of the best constant prediction, below which no network is worth its training."""
 
-from pathlib import Path
-
+from mtlbench.plan import places
 from mtlbench.plan.grid import PreparedDataset
 from mtlbench.system.files import read_json, write_json
 
 
 def constant_baseline(data: PreparedDataset, tasks: list[str]) -> dict[str, dict[str, float]]:
     """{task: {metric: value}} of the best constant prediction, computed once for each prepared dataset."""
-    cache = Path("work/constant") / f"{data.key}.json"
+    cache = places.WORK / "constant" / f"{data.key}.json"
     if cache.exists() and set(tasks) <= set(read_json(cache)):
         return {task: read_json(cache)[task] for task in tasks}
     import torch

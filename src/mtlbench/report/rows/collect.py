@@ -1,10 +1,9 @@
 """What a report is made from, collected from the cells of its experiment."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import grid
+from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.report.rows.inputs import CellInput, ReportInput
@@ -51,7 +50,7 @@ def _cell_input(cell: Cell) -> dict[str, Any]:
         manifest = store.read_manifest(cell.manifest)
         reason = manifest.get("reason") if manifest["status"] != "complete" else None
     else:
-        failure = Path("work/cells") / cell.key / "failure.json"
+        failure = places.work_folder(cell.key) / "failure.json"
         if failure.exists():
             reason = read_json(failure)["reason"]
     return {
