@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from mtlbench.report.evidence.analysis import Analysis, analyse
-from mtlbench.report.page.tables import comparison_table, csv_records, latex, markdown, tex
+from mtlbench.report.page.latex import latex
+from mtlbench.report.page.markdown import markdown
+from mtlbench.report.page.tables import comparison_table, csv_records
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.report.rows.text import count, number, seconds
@@ -69,12 +71,6 @@ def test_csv_has_the_same_numbers(analysis: Analysis) -> None:
     records = csv_records(table)
     assert len(records) == len(table.rows) + 1
     assert list(records[1].values())[3] == table.rows[1].cells[0].text
-
-
-def test_special_characters_are_escaped_for_latex() -> None:
-    assert tex("a_b & 50% of $x$ #1 {~^\\} <é> ± −1 ☃") == (
-        r"a\_b \& 50\% of \$x\$ \#1 \{\textasciitilde{}\textasciicircum{}\textbackslash{}\} $<$é$>$ $\pm$ $-$1 ?"
-    )
 
 
 def test_markdown_cannot_be_broken_by_names(report: ReportInput) -> None:

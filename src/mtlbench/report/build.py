@@ -10,8 +10,11 @@ import pandas as pd
 from mtlbench.report.evidence import stability
 from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.figures.all import draw_all
+from mtlbench.report.page.escape import markdown_text
+from mtlbench.report.page.latex import latex
+from mtlbench.report.page.markdown import markdown
 from mtlbench.report.page.page import Page, render
-from mtlbench.report.page.tables import Table, comparison_table, csv_records, latex, markdown
+from mtlbench.report.page.tables import Table, comparison_table, csv_records
 from mtlbench.report.rows import tidy
 from mtlbench.report.rows.costs import cost_table
 from mtlbench.report.rows.grid import Grid, load_grid, mean
@@ -79,7 +82,7 @@ def _table_caption(report: ReportInput) -> str:
 
 def _write_tables(analysis: Analysis, table: Table, caption: str, out: Path) -> None:
     report = analysis.grid.input
-    write_text(out / "table.md", f"{markdown(table)}\n{caption}\n")
+    write_text(out / "table.md", f"{markdown(table)}\n{markdown_text(caption)}\n")
     write_text(out / "table.tex", latex(table, caption, f"tab:{report.name}"))
     for name, frame in (("table", pd.DataFrame(csv_records(table))), ("cost", cost_table(analysis.grid))):
         write_csv(out / f"{name}.csv", frame)

@@ -1,12 +1,10 @@
-"""The comparison table, once as data and then as Markdown, LaTeX and CSV."""
+"""The comparison table, as data and as records of a CSV file."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.comparisons import AHEAD, BEST, SECOND
 from mtlbench.report.rows.grid import SINGLE, Column, Row, mean, spread
 from mtlbench.report.rows.text import DASH, cell_text, heading, number, task_title
 
@@ -94,90 +92,18 @@ def _constant(analysis: Analysis, column: Column) -> TableCell:
     return TableCell(cell_text(column, value, np.nan), value, reason=reason or "not computed")
 
 
-def _headings(table: Table) -> list[str]:
+def headings(table: Table) -> list[str]:
     names = [heading(c) if not c.task else f"{task_title(c.task)}: {heading(c)}" for c in table.columns]
     return ["Model", "Weighting", "n", *names, "Mean rank ↓", "#P ↓"]
-
-
-def markdown(table: Table) -> str:
-    """A GitHub-flavoured table; best **bold**, second <u>underlined</u>, ahead but not established *italic*."""
-    styles = {BEST: "**{}**", SECOND: "<u>{}</u>", AHEAD: "*{}*", "": "{}"}
-    lines = ["| " + " | ".join(_md(name) for name in _headings(table)) + " |"]
-    lines.append("|" + " :-- |" * 2 + " --: |" * (len(table.columns) + 3))
-    for row in table.rows:
-        cells = [styles[cell.mark].format(cell.text) for cell in row.cells]
-        lines.append("| " + " | ".join([_md(row.model), _md(row.weighting), str(row.seeds), *cells, row.rank.text,
-                                        row.parameters.text]) + " |")  # fmt: skip
-    constant = [cell.text for cell in table.constant]
-    lines.append("| " + " | ".join(["*constant prediction*", "", "", *constant, DASH, DASH]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _md(text: str) -> str:
-    for character in "\\|*_`<>[]":
-        text = text.replace(character, "\\" + character)
-    return text.replace("\n", " ")
 
 
 def csv_records(table: Table) -> list[dict[str, object]]:
     """One record per row: mean, standard deviation and mark of every column in stored units are in summary.csv; here
     the numbers as printed, for spreadsheets."""
-    names = _headings(table)
+    names = headings(table)
     records = []
     for row in table.rows:
         values = [row.model, row.weighting, row.seeds, *(c.text for c in row.cells), row.rank.text, row.parameters.text]
         records.append(dict(zip(names, values, strict=True)))
     last = ["constant prediction", "", "", *(cell.text for cell in table.constant), DASH, DASH]
     return [*records, dict(zip(names, last, strict=True))]
-
-
-_TEX = {
-    "\N{NO-BREAK SPACE}": "~",
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "–": "--", "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$", "Δ": r"$\Delta$", "°": r"$^\circ$", "<": "$<$", ">": "$>$", "·": r"$\cdot$", "×": r"$\times$",
-}  # fmt: skip
-
-
-def tex(text: str) -> str:
-    """Text for LaTeX: special characters escaped, symbols that pdfLaTeX lacks as mathematics, others as '?'."""
-    return "".join(
-        _TEX.get(c, c if c.isprintable() and (c.isascii() or (c.isalpha() and c < "\u017f")) else "?") for c in text
-    )
-
-
-def latex(table: Table, caption: str, label: str) -> str:
-    """A ``table*`` with booktabs rules and two heading lines; needs the packages booktabs and graphicx."""
-    styles = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", AHEAD: r"\textit{{{}}}", "": "{}"}
-    lines = [
-        "% needs \\usepackage{booktabs,graphicx}",
-        r"\begin{table*}[t]", r"\centering", rf"\caption{{{tex(caption)}}}", rf"\label{{{label}}}",
-        r"\resizebox{\textwidth}{!}{%", rf"\begin{{tabular}}{{llr{'r' * (len(table.columns) + 2)}}}", r"\toprule",
-        _tex_groups(table),
-    ]  # fmt: skip
-    names = ["Model", "Weighting", "n", *(heading(column) for column in table.columns), "Rank ↓", "#P ↓"]
-    lines += [" & ".join(tex(name) for name in names) + r" \\", r"\midrule"]
-    previous = table.rows[0].single_task if table.rows else True
-    for row in table.rows:
-        if previous and not row.single_task:
-            lines.append(r"\midrule")
-        previous = row.single_task
-        cells = [styles[cell.mark].format(tex(cell.text)) for cell in row.cells]
-        lines.append(_tex_line([tex(row.model), tex(row.weighting), str(row.seeds), *cells, row.rank.text,
-                                row.parameters.text]))  # fmt: skip
-    constant = [tex(cell.text) for cell in table.constant]
-    lines += [r"\midrule", _tex_line([r"\textit{constant prediction}", "", "", *constant, "--", "--"]), r"\bottomrule"]
-    return "\n".join([*lines, r"\end{tabular}}", r"\end{table*}", ""])
-
-
-def _tex_line(cells: Sequence[str]) -> str:
-    return " & ".join(cell.replace(DASH, "--") for cell in cells) + r" \\"
-
-
-def _tex_groups(table: Table) -> str:
-    parts, rules, first = [r"\multicolumn{3}{l}{}"], [], 4
-    for title, width in table.groups:
-        parts.append(rf"\multicolumn{{{width}}}{{c}}{{{tex(title)}}}")
-        rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
-        first += width
-    return " & ".join([*parts, "", ""]) + r" \\ " + " ".join(rules)

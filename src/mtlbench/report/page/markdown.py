@@ -1,0 +1,20 @@
+"""The comparison table as Markdown."""
+
+from mtlbench.report.evidence.comparisons import AHEAD, BEST, SECOND
+from mtlbench.report.page.escape import markdown_text
+from mtlbench.report.page.tables import Table, headings
+from mtlbench.report.rows.text import DASH
+
+
+def markdown(table: Table) -> str:
+    """A GitHub-flavoured table; best **bold**, second <u>underlined</u>, ahead but not established *italic*."""
+    styles = {BEST: "**{}**", SECOND: "<u>{}</u>", AHEAD: "*{}*", "": "{}"}
+    lines = ["| " + " | ".join(markdown_text(name) for name in headings(table)) + " |"]
+    lines.append("|" + " :-- |" * 2 + " --: |" * (len(table.columns) + 3))
+    for row in table.rows:
+        cells = [styles[cell.mark].format(cell.text) for cell in row.cells]
+        names = [markdown_text(row.model), markdown_text(row.weighting), str(row.seeds)]
+        lines.append("| " + " | ".join([*names, *cells, row.rank.text, row.parameters.text]) + " |")
+    constant = [cell.text for cell in table.constant]
+    lines.append("| " + " | ".join(["*constant prediction*", "", "", *constant, DASH, DASH]) + " |")
+    return "\n".join(lines) + "\n"
