@@ -262,3 +262,9 @@ def test_nothing_secret_reaches_a_manifest_or_a_log(project, monkeypatch) -> Non
             assert b"hunter2-secret" not in path.read_bytes(), path
     user = json.dumps(read_json(grid.cell(load(), CELL).manifest))
     assert str(project) not in user, "a manifest holds no paths of the machine"
+
+
+def test_arrays_that_the_first_cell_did_not_read_are_compared_too() -> None:
+    seen = {"key": {"a": {"train/depth.npy": "1"}, "b": {"train/normals.npy": "1"}, "c": {"train/normals.npy": "2"}}}
+    problem = "c: it was trained on other data than b; prepare and train one of them again"
+    assert verify._same_data(seen) == [problem]

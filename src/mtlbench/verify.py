@@ -104,10 +104,13 @@ def _same_data(seen: dict[str, dict[str, dict[str, str]]]) -> list[str]:
     """Cells of one dataset key must have read the same bytes of every array that both used."""
     problems = []
     for by_cell in seen.values():
-        first_path, first = next(iter(by_cell.items()))
+        first: dict[str, tuple[str, str]] = {}  # {array: (the first cell that read it, digest)}
         for path, data in by_cell.items():
-            if any(first[name] != value for name, value in data.items() if name in first):
+            other = [
+                first[name][0] for name, value in data.items() if first.setdefault(name, (path, value))[1] != value
+            ]
+            if other:
                 problems.append(
-                    f"{path}: it was trained on other data than {first_path}; prepare and train one of them again"
+                    f"{path}: it was trained on other data than {other[0]}; prepare and train one of them again"
                 )
     return problems

@@ -15,6 +15,7 @@ from mtlbench.system.errors import DataError, ParamsError
 from mtlbench.system.files import read_json
 from mtlbench.tasks import Task, make_tasks
 from mtlbench.training import device as devices
+from mtlbench.training.arrays import PreparedArrays
 from mtlbench.training.data import Split, in_batches
 from mtlbench.training.loop import Data, Trainer
 from mtlbench.training.processes.ranks import Ranks
@@ -40,16 +41,16 @@ def make_trainer(
     torch.manual_seed(derive(cell.seed, "weighting"))
     block = cell.spec["weighting"]
     weighting: Weighting = entry("weightings", block["kind"]).load()(list(tasks), **block["options"])
-    data = load_data(cell, tasks, protocol, weighting, device, runtime.data)
+    prepared = PreparedArrays(cell.dataset.folder, manifest)
+    data = load_data(prepared, tasks, protocol, weighting, device, runtime.data)
     _check_batches(model, data, training)
     trainer = Trainer(
         model, weighting, tasks, data, training, protocol, cell.seed, device, work,
         checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
     )  # fmt: skip
-    outputs = {name: output["sha256"] for name, output in manifest["outputs"].items() if name.endswith(".npy")}
     flops = forward_flops(model, tuple(manifest["size"]))
     return trainer, {
-        "data": outputs,
+        "data": prepared.digests,
         "parameters": parameter_count(model),
         "flops": flops,
         "compiled": runtime.compile,
@@ -75,11 +76,16 @@ def _check_batches(model: Model, data: Data, training: Training) -> None:
 
 
 def load_data(
-    cell: Cell, tasks: Mapping[str, Task], protocol: Protocol, weighting: Weighting, device: torch.device, place: str
+    prepared: PreparedArrays,
+    tasks: Mapping[str, Task],
+    protocol: Protocol,
+    weighting: Weighting,
+    device: torch.device,
+    place: str,
 ) -> Data:
     """Both splits on the device, and which training images are held out."""
-    train = Split(cell.dataset.folder / "train", list(tasks), device, place)
-    test = Split(cell.dataset.folder / "test", list(tasks), device, place)
+    train = Split(prepared, "train", list(tasks), device, place)
+    test = Split(prepared, "test", list(tasks), device, place)
     share = protocol.share
     if share is None and weighting.wants_held_out:
         share = weighting.held_out_share

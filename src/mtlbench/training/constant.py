@@ -13,13 +13,15 @@ def constant_baseline(data: PreparedDataset, tasks: list[str]) -> dict[str, dict
     import torch
 
     from mtlbench.tasks import make_tasks
+    from mtlbench.training.arrays import PreparedArrays
     from mtlbench.training.data import Split
     from mtlbench.training.evaluate import constant_baseline as compute
     from mtlbench.training.history import without_nan
 
     cpu = torch.device("cpu")
-    made = make_tasks({task: read_json(data.manifest)["tasks"][task] for task in tasks})
-    train, test = (Split(data.folder / split, tasks, cpu) for split in ("train", "test"))
+    manifest = read_json(data.manifest)
+    made = make_tasks({task: manifest["tasks"][task] for task in tasks})
+    train, test = (Split(PreparedArrays(data.folder, manifest), split, tasks, cpu) for split in ("train", "test"))
     found = without_nan(compute(made, train, test))
     write_json(cache, found)
     return found

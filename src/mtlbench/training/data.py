@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.system.errors import DataError
+from mtlbench.training.arrays import PreparedArrays
 
 #: Share of the free device memory that the arrays may take under ``runtime.data: auto``.
 _SHARE = 0.4
@@ -21,20 +19,16 @@ class Split:
     chosen images into what networks and losses take.
     """
 
-    def __init__(self, folder: Path, tasks: Sequence[str], device: torch.device, place: str = "auto") -> None:
+    def __init__(
+        self, prepared: PreparedArrays, split: str, tasks: Sequence[str], device: torch.device, place: str = "auto"
+    ) -> None:
         self.device = device
-        arrays = {name: _open(folder / f"{name}.npy") for name in ("image", *tasks)}
-        counts = {name: len(array) for name, array in arrays.items()}
-        if len(set(counts.values())) != 1 or not counts["image"]:
-            raise DataError(f"{folder}: expected the same number of images in all arrays, at least one, found {counts}")
-        self.count = counts["image"]
-        group = folder / "group.npy"
-        self.groups = np.load(group) if group.exists() else None
+        arrays = {name: torch.from_numpy(prepared.read(split, name)) for name in ("image", *tasks)}
+        self.count = len(arrays["image"])
+        self.groups = prepared.groups(split)
         size = sum(array.nbytes for array in arrays.values())
         self.resident = device.type == "cpu" or place == "device" or (place == "auto" and size < _SHARE * _free(device))
-        self.arrays = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-        if self.resident:
-            self.arrays = {name: array.to(device) for name, array in self.arrays.items()}
+        self.arrays = {name: array.to(device) for name, array in arrays.items()} if self.resident else arrays
 
     def batch(self, indices: Tensor) -> dict[str, Tensor]:
         """The images of ``indices`` (a CPU tensor): image (N, 3, H, W) float32 in [0, 1], maps as tasks want them."""
@@ -72,15 +66,6 @@ def _decode(name: str, values: Tensor) -> Tensor:
     if name == "segmentation":
         return values.long()
     return values.to(torch.float32)
-
-
-def _open(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such prepared array. Run `mtlbench prepare {path.parent.parent.name}`.") from None
-    except ValueError as error:
-        raise DataError(f"{path}: damaged ({error}). Run `mtlbench prepare {path.parent.parent.name}` again.") from None
 
 
 def _free(device: torch.device) -> int:
