@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
@@ -13,18 +14,28 @@ from torch import nn
 
 from mtlbench.system.errors import ParamsError
 
+#: With ten times as many libgomp gives up, with a hundred times it crashes.
+MOST_THREADS = 1024
+
 
 def choose(name: str) -> torch.device:
-    """The device of ``runtime.device``; ``auto`` is a GPU when there is one."""
+    """The device of ``runtime.device``; ``auto`` is a GPU when there is one. Raises ParamsError for any other.
+
+    Others that torch knows (``meta``, which computes nothing, or those without float64) cannot train.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ParamsError(f"runtime.device: expected auto, cpu, cuda or cuda:<n>, found '{name}'") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+    match = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", name)
+    if match is None:
+        raise ParamsError(f"runtime.device: expected auto, cpu, cuda or cuda:<n>, found {name!r}")
+    if name == "cpu":
+        return torch.device(name)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
         raise ParamsError(f"runtime.device: '{name}' is not available here; set it to auto or cpu")
-    return device
+    if int(match[1] or 0) >= count:
+        raise ParamsError(f"runtime.device: expected cuda:0 to cuda:{count - 1}, the GPUs here, found {name!r}")
+    return torch.device(name)
 
 
 def check_compiler(device: torch.device) -> None:
@@ -40,8 +51,13 @@ def check_compiler(device: torch.device) -> None:
 def make_deterministic(threads: int) -> None:
     """The same bits for the same cell on the same hardware: fixed threads, deterministic kernels.
 
-    The thread count is fixed too, because sums over pixels are split by it.
+    The thread count is fixed too, because sums over pixels are split by it; so it may be more than the processors here,
+    but raises ParamsError above ``MOST_THREADS``.
     """
+    if not 1 <= threads <= MOST_THREADS:
+        raise ParamsError(
+            f"runtime.threads: expected 1 to {MOST_THREADS} CPU threads of one training process, found {threads}"
+        )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
