@@ -63,3 +63,33 @@ def test_the_optimism_of_other_rules_can_be_recorded(held_out, edit) -> None:
     assert {"last", "mean_last_10", "best_on_test", "best_on_held_out", "reported"} <= set(found)
     row = rows(cell)[found["best_epoch"]]
     assert found["reported"]["depth"]["abs_error"] == pytest.approx(float(row["test_depth_abs_error"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("share", ["", ", share: 0.5"])
+def test_one_share_gives_every_row_the_same_images_and_its_manifest_counts_them(project, edit, share: str) -> None:
+    edit("      equal: {}\n", "      equal: {}\n      auto_lambda: {held_out_share: 0.2}\n")
+    edit("last_epochs: 2", f"last_epochs: 1{share}")
+    edit("epochs: 3", "epochs: 1")
+    pipeline.prepare(load(), "rooms")
+    found = {}
+    for row in ("segnet_single/only_depth", "segnet_split/equal", "segnet_split/auto_lambda"):
+        cell = grid.cell(load(), f"tiny/{row}/seed0")
+        run_cell(cell, load().runtime)
+        found[row] = read_json(cell.manifest)["dataset"]["images"]
+    looking = found.pop("segnet_split/auto_lambda")
+    others = list(found.values())
+    if share:
+        assert others == [looking, looking]
+        assert looking == {"train": 3, "held_out": 3, "test": 3}
+    else:
+        assert others == [{"train": 6, "held_out": 0, "test": 3}] * 2
+        assert looking == {"train": 5, "held_out": 1, "test": 3}
+
+
+def test_the_held_out_share_of_all_rows_changes_keys_only_where_it_is_set(project, edit) -> None:
+    plain = grid.cell(load(), CELL)
+    assert plain.spec["protocol"]["share"] is None
+    edit("last_epochs: 2", "last_epochs: 2, share: 0.5")
+    assert grid.cell(load(), CELL).key != plain.key
+    edit("last_epochs: 2, share: 0.5", "last_epochs: 2, share: null")
+    assert grid.cell(load(), CELL).key == plain.key

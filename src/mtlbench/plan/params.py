@@ -115,16 +115,25 @@ class Protocol(_Block):
         ),
     ]
     last_epochs: Annotated[int | None, Field(ge=1, description="paper: epochs averaged")] = None
-    share: Annotated[float | None, Field(gt=0, lt=1, description="held_out: share of training images held out")] = None
+    share: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="share of the training images held out from every row: for the selection of held_out; under "
+            "paper, so that all rows train on the images that a weighting with held-out images (auto_lambda) has",
+        ),
+    ] = None
     record_test: Annotated[
         bool, Field(description="held_out: also record the test set every epoch, to measure the optimism of others")
     ] = False
 
     @pydantic.model_validator(mode="after")
     def _complete(self) -> "Protocol":
-        needed, other = ("last_epochs", "share") if self.name == "paper" else ("share", "last_epochs")
-        if getattr(self, needed) is None or getattr(self, other) is not None:
-            raise ValueError(f"the protocol '{self.name}' needs '{needed}' and takes no '{other}'")
+        if self.name == "paper" and self.last_epochs is None:
+            raise ValueError("the protocol 'paper' needs 'last_epochs'")
+        if self.name == "held_out" and (self.share is None or self.last_epochs is not None):
+            raise ValueError("the protocol 'held_out' needs 'share' and takes no 'last_epochs'")
         return self
 
 

@@ -51,6 +51,7 @@ def make_trainer(
     flops = forward_flops(model, tuple(manifest["size"]))
     return trainer, {
         "data": prepared.digests,
+        "dataset": {"images": data.counts},
         "parameters": parameter_count(model),
         "flops": flops,
         "compiled": runtime.compile,
@@ -83,7 +84,10 @@ def load_data(
     device: torch.device,
     place: str,
 ) -> Data:
-    """Both splits on the device, and which training images are held out."""
+    """Both splits on the device, and which training images are held out.
+
+    ``protocol.share`` holds images out from every row; without it a weighting that wants some takes a share of its own.
+    """
     train = Split(prepared, "train", list(tasks), device, place)
     test = Split(prepared, "test", list(tasks), device, place)
     share = protocol.share

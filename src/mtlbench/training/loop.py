@@ -38,6 +38,11 @@ class Data:
     train: Tensor
     held_out: Tensor
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images by what they are used for."""
+        return {"train": len(self.train), "held_out": len(self.held_out), "test": self.test_split.count}
+
 
 @dataclass
 class Hooks:
