@@ -18,6 +18,7 @@ from mtlbench.report.page.tables import Table, comparison_table, csv_records
 from mtlbench.report.rows import tidy
 from mtlbench.report.rows.costs import cost_table
 from mtlbench.report.rows.grid import Grid, load_grid, mean
+from mtlbench.report.rows.images import unequal_images
 from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.report.rows.text import DASH, protocol_text
 from mtlbench.system.files import write_json, write_text
@@ -46,7 +47,7 @@ def build_report(report: ReportInput, out: Path, workers: int = 1) -> None:
     analysis = analyse(grid)
     table = comparison_table(analysis)
     _write_tidy(grid, out)
-    caption = _table_caption(report)
+    caption = _table_caption(grid)
     _write_tables(analysis, table, caption, out)
     sections = draw_all(analysis, out, workers)
     write_json(out / "captions.json", {"table": caption, **{one.name: one.caption for one in sections.pictures}})
@@ -75,8 +76,9 @@ def flat_metrics(grid: Grid) -> dict[str, dict[str, float]]:
     return {slug: values for slug, values in found.items() if values}
 
 
-def _table_caption(report: ReportInput) -> str:
-    parts = [report.title, report.note, f"Protocol {protocol_text(report.protocol)}"]
+def _table_caption(grid: Grid) -> str:
+    report = grid.input
+    parts = [report.title, report.note, f"Protocol {protocol_text(report.protocol)}", unequal_images(grid)]
     return " ".join(f"{part.removesuffix('.')}." for part in parts if part)
 
 

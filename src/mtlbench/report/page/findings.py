@@ -7,13 +7,15 @@ from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import main_column
 from mtlbench.report.figures.curves import SPLITS
 from mtlbench.report.rows.grid import Row, mean, spread
+from mtlbench.report.rows.images import unequal_images
 from mtlbench.report.rows.text import DASH, cell_text, number, task_title
 from mtlbench.report.rows.tidy import curve
 
 
 def findings(analysis: Analysis) -> list[str]:
     """The sentences of the report's first box, most important first."""
-    found = [_leader(analysis), _pairs(analysis), _seeds(analysis), _constant(analysis), _missing(analysis)]
+    found = [_leader(analysis), _pairs(analysis), _seeds(analysis), unequal_images(analysis.grid), _constant(analysis)]
+    found.append(_missing(analysis))
     return [text for text in found if text]
 
 

@@ -74,7 +74,12 @@ def protocol_text(protocol: Mapping[str, Any]) -> str:
         )
     last = protocol.get("last_epochs")
     reported = "the last epoch's" if last == 1 else f"the mean over the last {last} epochs"
-    return f"paper: the test set is evaluated after every epoch; a number is {reported}. No selection on the test set."
+    share = protocol.get("share")
+    held_out = f" From every row {100 * float(share):g} % of the training set is held out." if share else ""
+    return (
+        f"paper: the test set is evaluated after every epoch; a number is {reported}. No selection on the test set."
+        + held_out
+    )
 
 
 def training_text(training: Mapping[str, Any]) -> str:
