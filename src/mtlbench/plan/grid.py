@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.plan import keys, places
+from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment, Params, split_kind
 from mtlbench.plan.registry import entry
 from mtlbench.system.errors import ParamsError, nearest
@@ -127,7 +128,7 @@ def cells(params: Params, name: str) -> list[Cell]:
         model = _resolve("models", label, block, f"experiments.{name}.models.{label}")
         _check_size(model["kind"], made.size, f"experiments.{name}.models.{label}")
         if entry("models", model["kind"]).constants.get("single_task", False):
-            runs = [(f"only_{task}", (task,), {"kind": "equal", "version": 1, "options": {}}) for task in grid.tasks]
+            runs = [(f"{ONLY}{task}", (task,), {"kind": "equal", "version": 1, "options": {}}) for task in grid.tasks]
         else:
             runs = [
                 (

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from mtlbench.plan import names
 from mtlbench.plan.registry import check_options, entry, explain
 from mtlbench.system.errors import ParamsError, nearest
 
-#: Names that Snakemake rules and targets already have, so an experiment cannot be called like that.
-RESERVED = frozenset({"all", "prepared", "cells", "report", "prepare", "train", "aggregate", "download"})
 _LABEL = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -250,8 +249,8 @@ def _check_names(params: Params) -> None:
         if not _LABEL.fullmatch(label):
             raise ParamsError(f"{where}: expected a name of lower-case letters, digits and _, found '{label}'")
     for name in params.experiments:
-        if name in RESERVED or name.removeprefix("report_") in params.experiments.keys() - {name}:
-            raise ParamsError(f"experiments.{name}: the name is taken by a target of the workflow; choose another")
+        if names.taken(name, params.experiments):
+            raise ParamsError(f"experiments.{name}: the name is taken by a rule of the workflow; choose another")
     for name in params.run:
         if name not in params.experiments:
             raise ParamsError(f"run: unknown experiment '{name}'. {nearest(name, params.experiments)}")
@@ -266,8 +265,8 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
     for label, block in experiment.models.items():
         split_kind("models", label, block, f"{where}.models.{label}")
     for label, block in experiment.weightings.items():
-        if label.startswith("only_"):
-            raise ParamsError(f"{where}.weightings.{label}: labels that begin with 'only_' name single-task runs")
+        if label.startswith(names.ONLY):
+            raise ParamsError(f"{where}.weightings.{label}: labels with '{names.ONLY}' first name single-task runs")
         split_kind("weightings", label, block, f"{where}.weightings.{label}")
     for what in ("seeds", "tasks"):
         values = getattr(experiment, what)

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: The cells of a single-task model carry this before the task's name instead of a weighting.
-ONLY = "only_"
+from mtlbench.plan.names import ONLY
 
 
 @dataclass(frozen=True)
