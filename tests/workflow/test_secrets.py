@@ -10,7 +10,7 @@ from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.plan import places
 
 from ..datasets.nyuv2_files import rooms_as_nyuv2, write  # noqa: TID252
-from ..datasets.server import Handler, site  # noqa: TID252
+from ..datasets.raw.server import Handler, site  # noqa: TID252
 from .conftest import Checkout, make_checkout, tiny_params
 
 SECRET = "s3cret-pass"

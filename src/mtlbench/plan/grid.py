@@ -10,6 +10,7 @@ from mtlbench.plan import keys, places
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment, Params, split_kind
 from mtlbench.plan.registry import entry
+from mtlbench.plan.sources import is_address, source_folder
 from mtlbench.system.errors import ParamsError, nearest
 from mtlbench.system.files import digest
 
@@ -172,8 +173,8 @@ def raw_folder(data: PreparedDataset) -> Path:
 
     The official files of a kind are downloaded once for all datasets made from them.
     """
-    if data.source is not None and "://" not in data.source:
-        return Path(data.source).expanduser()
+    if data.source is not None and not is_address(data.source):
+        return source_folder(data.source, f"datasets.{data.name}.source")
     return places.raw(data.kind if data.source is None else data.name)
 
 
@@ -185,7 +186,7 @@ def raw_spec(data: PreparedDataset) -> dict[str, Any]:
 def raw_manifest(params: Params, name: str) -> Path | None:
     """Exists when the raw files are downloaded; None for generated data and for a local ``source``."""
     data = dataset(params, name)
-    if not data.spec["raw"] or (data.source is not None and "://" not in data.source):
+    if not data.spec["raw"] or (data.source is not None and not is_address(data.source)):
         return None
     return raw_folder(data) / keys.manifest_name(keys.key(raw_spec(data)))
 

@@ -4,7 +4,6 @@ import functools
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from mtlbench.plan import names
 from mtlbench.plan.registry import check_options, entry, explain
+from mtlbench.plan.sources import check_source
 from mtlbench.system.errors import ParamsError, nearest
 
 _LABEL = re.compile(r"[a-z][a-z0-9_]*")
@@ -203,7 +203,7 @@ def validate(value: Any, where: str = "params.yaml") -> Params:
         _check_names(params)
         for name, block in params.datasets.items():
             split_kind("datasets", name, block, f"datasets.{name}", extra=("source",))
-            _check_source(block.get("source"), f"datasets.{name}.source")
+            check_source(block.get("source"), f"datasets.{name}.source")
         for name, experiment in params.experiments.items():
             _check_experiment(params, name, experiment)
     except ParamsError as error:
@@ -227,16 +227,6 @@ def split_kind(
     except ParamsError as error:
         raise ParamsError(f"{where}: {error}") from None
     return name, check_options(kind, name, block, where)
-
-
-def _check_source(source: Any, where: str) -> None:
-    """No account in an address: params.yaml, dvc.lock and manifests are for everybody."""
-    if isinstance(source, str) and "://" in source and "@" in urlsplit(source).netloc:
-        host = urlsplit(source).hostname
-        raise ParamsError(
-            f"{where}: expected an address without an account, because this file is shared; "
-            f"put `machine {host} login <name> password <password>` into ~/.netrc"
-        )
 
 
 def _check_names(params: Params) -> None:

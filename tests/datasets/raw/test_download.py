@@ -244,7 +244,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from mtlbench.datasets.raw.files import RawFile
-from mtlbench.datasets._download import download
+from mtlbench.datasets.raw.download import download
 download([RawFile("data.bin", (sys.argv[1],))], Path(sys.argv[2]), lambda done, total: print(done, flush=True))
 """
 
