@@ -120,7 +120,9 @@ def list_(
 ) -> None:
     """Show what can be put in a grid."""
     from mtlbench import listing
+    from mtlbench.plan.params import use_extensions
 
+    use_extensions(params)
     listing.show(what, experiment, lambda: _params(params))
 
 

@@ -28,13 +28,14 @@ def show(what: str, experiment: str | None, params: Callable[[], Params]) -> Non
 
 
 def _entries(kind: str) -> Table:
-    table = _table("name", "what it is", "options (default)", "source")
+    table = _table("name", "what it is", "options (default)", "source", "from")
     for found in entries(kind).values():
         options = ", ".join(
             name if field.is_required() else f"{name} ({field.default})"
             for name, field in found.options.model_fields.items()
         )
-        table.add_row(found.name, found.summary, options, found.constants.get("paper", ""))
+        place = "mtlbench" if found.shipped else str(found.path.parents[1])
+        table.add_row(found.name, found.summary, options, found.constants.get("paper", ""), place)
     return table
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from mtlbench.plan import names
+from mtlbench.plan import extensions, names
 from mtlbench.plan.registry import check_options, entry, explain
 from mtlbench.plan.sources import check_source
 from mtlbench.system.errors import ParamsError, nearest
@@ -165,6 +165,10 @@ class Experiment(_Block):
 class Params(_Block):
     """The whole of params.yaml."""
 
+    extensions: Annotated[
+        list[str],
+        Field(description="folders with models/, weightings/, datasets/, tasks/ of your own, relative to this file"),
+    ] = []
     run: Annotated[list[str], Field(min_length=1, description="experiments built when no target is named")]
     runtime: Runtime
     datasets: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="name: {kind:, source:, options}")]
@@ -172,23 +176,49 @@ class Params(_Block):
 
 
 def load(path: Path | str = "params.yaml") -> Params:
-    """The validated parameters; raises ParamsError naming the key, what was expected and what was found."""
+    """The validated parameters; raises ParamsError naming the key, what was expected and what was found.
+
+    The folders under ``extensions:`` are in use from here on, in this process and in those that it starts.
+    """
     path = Path(path)
     try:
         stamp = path.stat()
     except OSError:
         raise ParamsError(f"{path}: no such file. Run the command in the folder that holds params.yaml.") from None
-    return _load(path.resolve(), stamp.st_mtime_ns, stamp.st_size)
+    key = (path.resolve(), stamp.st_mtime_ns, stamp.st_size)
+    _use_extensions(_parse(*key), path)
+    return _load(*key)
+
+
+def use_extensions(path: Path) -> None:
+    """Take entries from the extensions of this file, whatever else is wrong with it; none without the file."""
+    if path.exists():
+        stamp = path.stat()
+        _use_extensions(_parse(path.resolve(), stamp.st_mtime_ns, stamp.st_size), path)
+
+
+def _use_extensions(value: Any, path: Path) -> None:
+    names = value.get("extensions", []) if isinstance(value, dict) else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ParamsError(f"{path.name}: extensions: expected a list of folders, found {names!r}")
+    try:
+        extensions.use(names, path.resolve().parent)
+    except ParamsError as error:
+        raise ParamsError(f"{path.name}: {error}") from None
 
 
 @functools.lru_cache(maxsize=8)
-def _load(path: Path, _mtime: int, _size: int) -> Params:
+def _parse(path: Path, _mtime: int, _size: int) -> Any:
     try:
         # YAML 1.2, as DVC reads it: 1e-3 is a number there and 'yes' a word.
-        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path.name}: not valid YAML: {error}") from None
-    return validate(value, path.name)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path: Path, mtime: int, size: int) -> Params:
+    return validate(_parse(path, mtime, size), path.name)
 
 
 def validate(value: Any, where: str = "params.yaml") -> Params:

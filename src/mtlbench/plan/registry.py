@@ -1,5 +1,7 @@
 """Discovery: one file in datasets/, tasks/, models/ or weightings/ is one entry, named like the file.
 
+The four folders are those of the package and those of the folders under ``extensions:`` in params.yaml.
+
 The options of an entry are the keyword-only arguments of its class's constructor. They are read from the
 source text, without importing it (torch alone takes seconds), so that a grid of a thousand cells is
 checked before anything heavy starts. A test compares them with the real signatures.
@@ -9,17 +11,18 @@ import ast
 import contextlib
 import functools
 import importlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 
-import mtlbench
+from mtlbench.plan import extensions
 from mtlbench.plan import options as option_types
+from mtlbench.plan.extensions import KINDS as KINDS
 from mtlbench.system.errors import ParamsError, nearest
 
-KINDS = ("datasets", "tasks", "models", "weightings")
 # What an annotation of a constructor's option may use.
 _NAMES = {"Annotated": Annotated, "Literal": Literal, "Field": pydantic.Field, "Any": Any, **vars(option_types)}
 
@@ -34,17 +37,30 @@ class Entry:
     summary: str
     constants: dict[str, Any]
     options: type[pydantic.BaseModel]
+    path: Path
+
+    @property
+    def shipped(self) -> bool:
+        """False for an entry of an extension."""
+        return self.path.is_relative_to(extensions.package())
 
     def load(self) -> Any:
         """Import the module and return the class."""
-        return getattr(importlib.import_module(f"mtlbench.{self.kind}.{self.name}"), self.class_name)
+        name = f"mtlbench.{self.kind}.{self.name}"
+        known = sys.modules.get(name)
+        if known is not None and known.__file__ != str(self.path):  # of a folder that was in use before
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), self.class_name)
+
+
+def entries(kind: str) -> dict[str, Entry]:
+    """All entries of a kind by name, in alphabetical order, shipped ones and those of the extensions in use."""
+    return _entries(kind, extensions.folders())
 
 
 @functools.cache
-def entries(kind: str) -> dict[str, Entry]:
-    """All entries of a kind by name, in alphabetical order."""
-    folder = Path(mtlbench.__file__).parent / kind
-    return {path.stem: _read(kind, path) for path in sorted(folder.glob("[!_]*.py"))}
+def _entries(kind: str, _folders: tuple[Path, ...]) -> dict[str, Entry]:
+    return {path.stem: _read(kind, path) for path in sorted(extensions.files(kind), key=lambda path: path.stem)}
 
 
 def entry(kind: str, name: str) -> Entry:
@@ -108,7 +124,16 @@ def _description(model: Any, loc: tuple) -> str:
 
 
 def _read(kind: str, path: Path) -> Entry:
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    try:
+        return _entry(kind, path, ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+    except (SyntaxError, ValueError, NameError, TypeError, pydantic.PydanticUserError) as error:
+        raise ParamsError(
+            f"{path}: its options cannot be read ({error}). Defaults must be literals; annotations may use builtins, "
+            "Annotated, Literal, Field, Any and what mtlbench.plan.options defines."
+        ) from None
+
+
+def _entry(kind: str, path: Path, tree: ast.Module) -> Entry:
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
     if len(classes) != 1:
         raise ParamsError(f"{path}: expected exactly one public class, found {[c.name for c in classes]}")
@@ -122,7 +147,8 @@ def _read(kind: str, path: Path) -> Entry:
             with contextlib.suppress(ValueError):  # a tuple of calls (a task's metrics) is not a literal
                 constants[target.id] = ast.literal_eval(statement.value)
     summary = (ast.get_docstring(node) or ast.get_docstring(tree) or "").split("\n")[0]
-    return Entry(kind, path.stem, node.name, summary, constants, _constructor_options(node, f"{path.stem}_options"))
+    options = _constructor_options(node, f"{path.stem}_options")
+    return Entry(kind, path.stem, node.name, summary, constants, options, path)
 
 
 def _constructor_options(node: ast.ClassDef, name: str) -> type[pydantic.BaseModel]:

@@ -8,14 +8,20 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import mtlbench
+from mtlbench.plan import extensions
 
 _PACKAGES = ("torch", "torchvision", "numpy", "pandas", "snakemake", "dvc", "mtlbench")
 
 
 def record() -> dict[str, Any]:
-    """Versions, commit and source digest; no user name, no environment variable, no path."""
-    return {"versions": versions(), "commit": commit(), "source": source_digest()}
+    """Versions, commit and source digest, also of extensions in use; no user name, no environment variable, no path."""
+    found: dict[str, Any] = {"versions": versions(), "commit": commit(), "source": source_digest()}
+    outside = extensions.names(extensions.folders())
+    if outside:
+        found["extensions"] = {
+            name: {"commit": commit(folder), "source": source_digest(folder)} for folder, name in outside.items()
+        }
+    return found
 
 
 @functools.cache
@@ -31,9 +37,9 @@ def versions() -> dict[str, str]:
 
 
 @functools.cache
-def commit() -> str | None:
+def commit(folder: Path | None = None) -> str | None:
     """The git commit of the source, with ``+changes`` when the source differs from it; None without git."""
-    folder = Path(mtlbench.__file__).parent
+    folder = folder or extensions.package()
     try:
         head = _git(folder, "rev-parse", "HEAD")
         return head + ("+changes" if _git(folder, "status", "--porcelain", "--", str(folder)) else "")
@@ -42,9 +48,9 @@ def commit() -> str | None:
 
 
 @functools.cache
-def source_digest() -> str:
+def source_digest(folder: Path | None = None) -> str:
     """SHA-256 over all source files of the package, 16 digits: tells apart what a commit with changes cannot."""
-    folder = Path(mtlbench.__file__).parent
+    folder = folder or extensions.package()
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         total.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

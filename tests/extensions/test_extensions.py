@@ -1,0 +1,160 @@
+"""Entries from folders outside the package: found, checked, listed, keyed, trained."""
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtlbench.plan import extensions, grid
+from mtlbench.plan.params import load
+from mtlbench.plan.registry import entries
+from mtlbench.runs import provenance
+from mtlbench.system.errors import ParamsError
+from mtlbench.system.files import read_json
+
+EXAMPLE = Path(__file__).parent / "example"
+
+
+@pytest.fixture(autouse=True)
+def _no_extension_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(extensions.VARIABLE, "")
+
+
+@pytest.fixture
+def mine(project: Path, edit) -> Path:
+    """The project's own copy of the example in mine/, used by params.yaml."""
+    shutil.copytree(EXAMPLE, project / "mine", ignore=shutil.ignore_patterns("__pycache__"))
+    edit("run: [tiny]", "extensions: [mine]\nrun: [tiny]")
+    edit("dwa: {temperature: 2.0}", "inverse_loss: {power: 0.5}")
+    edit("segnet_split: {width: 0.0625}", "three_layers: {filters: 4}")
+    return project / "mine"
+
+
+def mtlbench(*arguments: str, folder: Path, code: int = 0, **environment: str) -> str:
+    """Output of the command in a process of its own that knows nothing of this one's extensions."""
+    kept = {name: value for name, value in os.environ.items() if name != extensions.VARIABLE}
+    command = [sys.executable, "-c", "from mtlbench.cli import main; main()", *arguments]
+    done = subprocess.run(command, cwd=folder, env=kept | environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_an_entry_outside_is_found_with_its_options_and_its_version(mine: Path) -> None:
+    cell = grid.cell(load(), "tiny/three_layers/inverse_loss/seed0")
+    assert cell.spec["weighting"] == {"kind": "inverse_loss", "version": 1, "options": {"power": 0.5}}
+    path = mine / "weightings" / "inverse_loss.py"
+    path.write_text(
+        path.read_text().replace(
+            'paper: ClassVar[str] = "an', 'version: ClassVar[int] = 2\n    paper: ClassVar[str] = "an'
+        )
+    )
+    key = "from mtlbench.plan import grid; from mtlbench.plan.params import load; print(grid.cell(load(), '{}').key)"
+    command = [sys.executable, "-c", key.format(cell.path)]
+    assert subprocess.check_output(command, text=True).strip() != cell.key
+
+
+def test_without_the_folder_the_entry_is_unknown(mine: Path, edit) -> None:
+    load()
+    edit("extensions: [mine]", "extensions: []")
+    with pytest.raises(ParamsError, match="unknown model 'three_layers'"):
+        load()
+    assert "inverse_loss" not in entries("weightings")
+
+
+def test_options_are_checked_like_those_of_shipped_entries(mine: Path, edit) -> None:
+    edit("power: 0.5", "powr: 0.5")
+    with pytest.raises(ParamsError, match=r"inverse_loss\.powr: unknown key. Did you mean 'power'"):
+        load()
+
+
+def test_the_folder_is_relative_to_params_yaml(mine: Path, tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    load(mine.parent / "params.yaml")
+    assert entries("weightings")["inverse_loss"].path == mine / "weightings" / "inverse_loss.py"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("[nowhere]", r"params.yaml: extensions\[0\]: expected a folder, found 'nowhere'"),
+        ("[mine, mine/../mine]", r"extensions\[1\].*listed twice"),
+        ("[mine/weightings]", "expected a folder with datasets, tasks, models, weightings"),
+        ("mine", "expected a list of folders, found 'mine'"),
+        ("", "expected a list of folders, found None"),
+    ],
+)
+def test_a_wrong_folder_is_refused(mine: Path, edit, value: str, words: str) -> None:
+    edit("extensions: [mine]", f"extensions: {value}")
+    with pytest.raises(ParamsError, match=words):
+        load()
+
+
+@pytest.mark.parametrize("name", ["dwa.py", "_gradients.py"])
+def test_a_name_that_is_shipped_is_refused_with_both_places(mine: Path, name: str) -> None:
+    (mine / "weightings" / name).write_text("")
+    with pytest.raises(ParamsError) as caught:
+        load()
+    assert str(mine / "weightings" / name) in str(caught.value)
+    assert str(extensions.package() / "weightings" / name) in str(caught.value)
+
+
+def test_a_name_of_another_folder_is_refused_with_both_places(mine: Path, edit) -> None:
+    other = shutil.copytree(mine, mine.parent / "other")
+    edit("extensions: [mine]", "extensions: [mine, other]")
+    with pytest.raises(ParamsError) as caught:
+        load()
+    assert f"{other / 'models'}/" in str(caught.value)
+    assert f"{mine / 'models'}/" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("class A(:", "options cannot be read"),
+        ("class A:\n    def __init__(self, *, x: Width = 1.0): ...", "options cannot be read"),
+        ("class A:\n    def __init__(self, *, x: float = one()): ...", "Defaults must be literals"),
+        ("", "expected exactly one public class"),
+    ],
+)
+def test_a_file_that_is_no_entry_is_refused_by_name(mine: Path, text: str, words: str) -> None:
+    (mine / "weightings" / "new.py").write_text(text.replace("Width", "Width_"))
+    with pytest.raises(ParamsError, match=words) as caught:
+        load()
+    assert str(mine / "weightings" / "new.py") in str(caught.value)
+
+
+def test_the_listing_shows_where_an_entry_comes_from(mine: Path) -> None:
+    shown = mtlbench("list", "weightings", folder=mine.parent, COLUMNS="400")
+    assert any("inverse_loss" in line and str(mine) in line for line in shown.splitlines())
+    assert any(" dwa " in line and "mtlbench" in line for line in shown.splitlines())
+
+
+def test_a_pickled_object_of_an_entry_opens_in_a_process_that_knows_the_environment_only(mine: Path, tmp_path) -> None:
+    load()
+    weighting = entries("weightings")["inverse_loss"].load()(["a", "b"], power=2.0)
+    (tmp_path / "object").write_bytes(pickle.dumps(weighting))
+    code = f"import pickle; print(pickle.load(open({str(tmp_path / 'object')!r}, 'rb')).power)"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd="/", text=True).strip() == "2.0"
+
+
+def test_the_source_of_a_folder_is_recorded(mine: Path) -> None:
+    load()
+    before = provenance.record()["extensions"]
+    assert list(before) == ["mine"]
+    assert before["mine"]["source"] == provenance.source_digest(mine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_cell_of_entries_outside_trains(mine: Path, edit, processes: int) -> None:
+    edit("batch_size: 2", f"batch_size: 2\n      processes: {processes}")
+    mtlbench("prepare", "rooms", folder=mine.parent)
+    mtlbench("train", "tiny/three_layers/inverse_loss/seed0", folder=mine.parent)
+    cell = grid.cell(load(), "tiny/three_layers/inverse_loss/seed0")
+    manifest = read_json(cell.manifest)
+    assert manifest["status"] == "complete"
+    assert manifest["extensions"]["mine"]["source"] == provenance.source_digest(mine)
