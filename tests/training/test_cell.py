@@ -168,7 +168,7 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(cell, monkey
 def test_a_finished_cell_is_not_touched_again(cell, monkeypatch) -> None:
     run_cell(cell, load().runtime)
     before = {path: path.stat().st_mtime_ns for path in cell.folder.iterdir()}
-    monkeypatch.setattr("mtlbench.training.cell.make_trainer", None)
+    monkeypatch.setattr("mtlbench.training.run.make_trainer", None)
     run_cell(cell, load().runtime)
     assert {path: path.stat().st_mtime_ns for path in cell.folder.iterdir()} == before
 
@@ -178,7 +178,7 @@ def test_a_result_in_the_store_is_linked_in_without_training(cell, monkeypatch) 
     expected = contents(cell)
     for path in cell.folder.iterdir():
         path.unlink()
-    monkeypatch.setattr("mtlbench.training.cell.make_trainer", None)
+    monkeypatch.setattr("mtlbench.training.run.make_trainer", None)
     run_cell(cell, load().runtime)
     assert contents(cell) == expected
 

@@ -1,5 +1,6 @@
 """Two processes compute what one computes, and a run of two is as robust as a run of one."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,8 +22,10 @@ from mtlbench.system.errors import DivergedError, ParamsError
 from mtlbench.system.files import read_json
 from mtlbench.training import checkpoint
 from mtlbench.training.cell import run_cell
-from mtlbench.training.processes.launch import device_names
-from mtlbench.training.processes.ranks import Ranks, Sharded
+from mtlbench.training.processes.connected import Connected
+from mtlbench.training.processes.launch import device_names, launch
+from mtlbench.training.processes.ranks import ALONE
+from mtlbench.training.processes.sharded import Sharded
 
 from .conftest import CELL, contents, forget
 
@@ -98,7 +102,7 @@ def test_dropout_takes_its_slice_of_one_mask(layout) -> None:
     torch.manual_seed(7)
     whole, after = torch.nn.Dropout(0.3)(image), torch.rand(1)
     for rank in (0, 1):
-        ranks = Ranks(rank, 2, images=len(image))
+        ranks = Connected(rank, 2, images=len(image))
         network = Sharded(torch.nn.Sequential(torch.nn.Dropout(0.3)), ranks)
         torch.manual_seed(7)
         assert torch.allclose(network.model(image[ranks.own]), whole[ranks.own], rtol=1e-6)
@@ -188,9 +192,9 @@ def test_nan_is_named_and_can_be_recorded(cell, edit) -> None:
 
 
 def test_batches_need_an_image_for_each_process() -> None:
-    Ranks(0, 2).check_batches([4, 2])
+    Connected(0, 2).check_batches([4, 2])
     with pytest.raises(ParamsError, match="each of the 2 processes in every step, found a batch of 1"):
-        Ranks(0, 2).check_batches([4, 1])
+        Connected(0, 2).check_batches([4, 1])
 
 
 @pytest.mark.slow
@@ -251,12 +255,36 @@ def test_processes_get_a_gpu_each(project, monkeypatch) -> None:
 def test_layers_that_would_see_only_their_own_images_are_refused() -> None:
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Dropout2d(0.5))
     with pytest.raises(ParamsError, match=r"supports BatchNorm2d .* and Dropout, found Dropout2d"):
-        Sharded(network, Ranks(0, 2))
+        Sharded(network, Connected(0, 2))
 
 
 def test_images_are_dealt_out_nearly_evenly() -> None:
     for images in range(2, 20):
         for count in range(2, images + 1):
-            slices = [Ranks(0, count, images=images).slice_of(rank) for rank in range(count)]
+            slices = [Connected(0, count, images=images).slice_of(rank) for rank in range(count)]
             assert [i for part in slices for i in range(images)[part]] == list(range(images))
             assert {part.stop - part.start for part in slices} <= {images // count, -(-images // count)}
+
+
+def test_one_process_is_the_trivial_case_of_several() -> None:
+    seen = []
+    launch(["cpu"], lambda ranks, device, *rest: seen.append((ranks, device, os.getpid(), rest)), "cell")
+    assert seen == [(ALONE, "cpu", os.getpid(), ("cell",))], "in this process"
+    network, weighting = torch.nn.Linear(2, 2), SimpleNamespace()
+    assert ALONE.spread(network, weighting) is network
+    assert vars(weighting) == {}, "nothing is added up"
+    gradient = torch.ones(3)
+    ALONE.all_reduce([gradient])
+    assert gradient.tolist() == [1, 1, 1]
+    assert (ALONE.agree("SIGTERM"), ALONE.agree(None)) == ("SIGTERM", None)
+    assert (ALONE.first, ALONE.starter, copy.deepcopy(ALONE) is ALONE) == (True, os.getpid(), True)
+    ALONE.check_batches([1])
+    with ALONE.first_ahead():
+        pass
+    others = {name for name in vars(Connected) if not name.startswith("_")} - {"asked", "images", "slice_of", "own"}
+    assert others - {"shares"} <= set(dir(ALONE)), "whatever a trainer asks of several processes it can ask of one"
+
+
+def test_a_single_device_may_be_any_and_compiled(project) -> None:
+    runtime = load().runtime.model_copy(update={"device": "cuda:1", "compile": True})
+    assert device_names(runtime, 1) == ["cuda:1"]

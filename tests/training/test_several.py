@@ -18,7 +18,7 @@ from mtlbench.report.rows.collect import report_input
 from mtlbench.runs import status
 from mtlbench.system import lease
 from mtlbench.system.files import read_json
-from mtlbench.training import cell as cell_module
+from mtlbench.training import run as run_module
 from mtlbench.training.cell import run_cell
 
 from .conftest import contents
@@ -155,10 +155,10 @@ def test_checkouts_that_share_a_store_train_a_cell_once(cells, tmp_path_factory,
     cell, here, other = cells[2], Path.cwd(), tmp_path_factory.mktemp("other")
     shutil.copytree("data", other / "data")
     shutil.copy("params.yaml", other)
-    original = cell_module._train
+    original = run_module._publish
     second = []
 
-    def train_while_another_waits(*arguments) -> None:
+    def publish_while_another_waits(*arguments) -> None:
         with monkeypatch.context() as patch:
             patch.chdir(other)
             assert status.state(cell).detail.endswith(f"for {here}")
@@ -166,7 +166,7 @@ def test_checkouts_that_share_a_store_train_a_cell_once(cells, tmp_path_factory,
         assert "is working on it; waiting" in second[0].stderr.readline()
         original(*arguments)
 
-    monkeypatch.setattr(cell_module, "_train", train_while_another_waits)
+    monkeypatch.setattr(run_module, "_publish", publish_while_another_waits)
     assert run_cell(cell, load().runtime) == "complete"
     _, said = second[0].communicate(timeout=300)
     assert second[0].returncode == 0, said

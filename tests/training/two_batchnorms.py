@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from mtlbench.training.processes.connected import Connected
 from mtlbench.training.processes.launch import launch
-from mtlbench.training.processes.ranks import Ranks, Sharded
+from mtlbench.training.processes.sharded import Sharded
 
 
-def check(ranks: Ranks, device: str) -> None:
+def check(ranks: Connected, device: str) -> None:
     """Five images, so that the shares are uneven; raises AssertionError."""
     torch.manual_seed(0)
     for layout in (torch.contiguous_format, torch.channels_last):

@@ -27,7 +27,7 @@ def _decode(name: str, values: torch.Tensor) -> torch.Tensor:
     return DECODE(name, values).double() + 0.2 * noise
 
 
-def train_all(ranks: Ranks | None, device: str, paths: list[str], folder: Path) -> None:
+def train_all(ranks: Ranks, device: str, paths: list[str], folder: Path) -> None:
     """Train the cells one after the other and keep what came out of each."""
     torch.set_default_dtype(torch.float64)
     data._decode = _decode
@@ -38,15 +38,12 @@ def train_all(ranks: Ranks | None, device: str, paths: list[str], folder: Path) 
         trainer, _ = make_trainer(grid.cell(load(), path), load().runtime, work, ranks)
         start = {name: value.clone() for name, value in trainer.model.state_dict().items()}
         trainer.run()
-        if ranks is None or ranks.rank == 0:
+        if ranks.first:
             state = {"model": trainer.model.state_dict(), "weighting": trainer.weighting.state_dict()}
             torch.save({"rows": trainer.rows, "start": start, **state}, work / "found.pt")
-    if ranks is not None:
-        ranks.close()
+    ranks.close()
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "1":
-        train_all(None, "cpu", sys.argv[2:], Path("1"))
-    else:
-        launch(["cpu", "cpu"], train_all, sys.argv[2:], Path("2"))
+    count = int(sys.argv[1])
+    launch(["cpu"] * count, train_all, sys.argv[2:], Path(str(count)))

@@ -18,14 +18,12 @@ from mtlbench.training import device as devices
 from mtlbench.training.arrays import PreparedArrays
 from mtlbench.training.data import Split, in_batches
 from mtlbench.training.loop import Data, Trainer
-from mtlbench.training.processes.ranks import Ranks
+from mtlbench.training.processes.ranks import ALONE, Ranks
 from mtlbench.training.seeds import derive
 from mtlbench.weightings import Weighting
 
 
-def make_trainer(
-    cell: Cell, runtime: Runtime, work: Path, ranks: Ranks | None = None
-) -> tuple[Trainer, dict[str, Any]]:
+def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE) -> tuple[Trainer, dict[str, Any]]:
     """The trainer of a cell at its start, and facts about its data for the manifest."""
     manifest = _dataset_manifest(cell)
     devices.make_deterministic(runtime.threads)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtlbench.models import Model, shared_parameters
 from mtlbench.plan.params import Protocol, Training
@@ -24,7 +24,7 @@ from mtlbench.training.device import autocast, frozen_batchnorm
 from mtlbench.training.evaluate import evaluate
 from mtlbench.training.meter import Meter
 from mtlbench.training.optimize import learning_rate, make_optimizer
-from mtlbench.training.processes.ranks import Ranks, Sharded
+from mtlbench.training.processes.ranks import ALONE, Ranks
 from mtlbench.training.seeds import derive, generator, order
 from mtlbench.weightings import Weighting
 
@@ -58,8 +58,8 @@ class Hooks:
 class Trainer:
     """One run: network, weighting, optimiser and the record so far.
 
-    With ``ranks`` it is one of the processes of a data parallel run, all of which go through the same steps and hold
-    the same state; the first one saves.
+    ``ranks`` are the processes of the run, all of which go through the same steps and hold the same state; the first
+    one saves.
     """
 
     model: Model
@@ -74,19 +74,18 @@ class Trainer:
     checkpoint_seconds: float = 0.0
     compile: bool = False
     hooks: Hooks = field(default_factory=Hooks)
-    ranks: Ranks | None = None
+    ranks: Ranks = ALONE
 
     def __post_init__(self) -> None:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weighting.to(self.device)
         self.shared = shared_parameters(self.model)
         self.optimizer = make_optimizer(self.training.optimizer, self.model, self.weighting)
-        self.network: nn.Module = self.model
+        self._check_batches()
+        self.network = self.ranks.spread(self.model, self.weighting)
         if self.compile:
             # Not dynamic: which kernels a smaller last batch got would depend on what the process had seen before it.
-            self.network = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
-        if self.ranks is not None:
-            self._share_work(self.ranks)
+            self.network = torch.compile(self.network, dynamic=False)  # type: ignore[assignment]
         self.epoch = 0
         self.step = 0
         self.rows: list[dict[str, Any]] = []
@@ -95,14 +94,11 @@ class Trainer:
         self._saved_at = self._started = time.monotonic()
         self._seconds_before = 0.0
 
-    def _share_work(self, ranks: Ranks) -> None:
-        """Be one of several processes: from here on the network takes whole batches and computes its slice of each."""
+    def _check_batches(self) -> None:
         batches = in_batches(self.data.train, self.training.batch_size, self.training.drop_last)
-        ranks.check_batches([len(batch) for batch in batches])
+        self.ranks.check_batches([len(batch) for batch in batches])
         if self.weighting.wants_held_out:
-            ranks.check_batches([min(self.training.batch_size, len(self.data.held_out))])
-        self.network = Sharded(self.model, ranks)
-        self.weighting.all_reduce = ranks.all_reduce  # type: ignore[method-assign]
+            self.ranks.check_batches([min(self.training.batch_size, len(self.data.held_out))])
 
     @property
     def seconds(self) -> float:
@@ -116,11 +112,8 @@ class Trainer:
 
     def resume(self) -> bool:
         """Continue from the newest whole checkpoint in ``work``; False when there is none."""
-        if self.ranks is not None:
-            self.ranks.wait_for_first()  # it removes a damaged checkpoint
-        state = checkpoint.load(self.work, self.device)
-        if self.ranks is not None:
-            self.ranks.first_is_done()
+        with self.ranks.first_ahead():  # it removes a damaged checkpoint
+            state = checkpoint.load(self.work, self.device)
         if state is None:
             return False
         self.model.load_state_dict(state["model"])
@@ -143,7 +136,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint of the next position."""
-        if self.ranks is not None and self.ranks.rank > 0:
+        if not self.ranks.first:
             return
         self.hooks.check()
         state = {
@@ -199,8 +192,7 @@ class Trainer:
         losses = [task.loss(raw[name], batch[name]) for name, task in self.tasks.items()]
         self.optimizer.zero_grad(set_to_none=True)
         weights = self.weighting.backward(losses, self.shared)
-        if self.ranks is not None:
-            self.ranks.all_reduce(self._own_gradients())
+        self.ranks.all_reduce(self._own_gradients())
         self.optimizer.step()
         with torch.no_grad():
             self._record(losses, weights, raw, batch)
@@ -253,9 +245,7 @@ class Trainer:
         torch.manual_seed(derive(self.seed, "step", self.epoch, self.step))
 
     def _stop_if_asked(self) -> None:
-        signal = self.hooks.stop()
-        if self.ranks is not None:
-            signal = self.ranks.agree(signal)
+        signal = self.ranks.agree(self.hooks.stop())
         if signal is None:
             return
         self._raise_if_diverged()
@@ -278,8 +268,7 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         self._raise_if_diverged()
-        if self.ranks is not None:
-            self.ranks.check_equal(list(self.model.parameters()))
+        self.ranks.check_equal(list(self.model.parameters()))
         sums = self.meter.fetch()
         row: dict[str, Any] = {"epoch": self.epoch, "learning_rate": self.optimizer.param_groups[0]["lr"]}
         mean = sums["losses"] / sums["images"]

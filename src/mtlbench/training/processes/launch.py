@@ -1,4 +1,4 @@
-"""The processes of a data parallel run: started together, watched, and ended together."""
+"""The processes of a run: one is this process itself; several are started, watched and ended together."""
 
 import logging
 import multiprocessing
@@ -22,7 +22,8 @@ from mtlbench.plan.params import Runtime
 from mtlbench.system.errors import DivergedError, Interrupted, MtlbenchError, ParamsError
 from mtlbench.system.workers import end_with_parent
 from mtlbench.training import device as devices
-from mtlbench.training.processes.ranks import Ranks
+from mtlbench.training.processes.connected import Connected
+from mtlbench.training.processes.ranks import ALONE
 from mtlbench.training.processes.signals import SIGNALS, StopSignal
 
 #: An exchange that takes longer means that a process hangs: an error on the others.
@@ -33,6 +34,8 @@ GRACE = 2.0
 
 def device_names(runtime: Runtime, count: int) -> list[str]:
     """``runtime.device`` of each of ``count`` processes; raises ParamsError where that many cannot run."""
+    if count == 1:
+        return [runtime.device]
     device = devices.choose(runtime.device)
     if runtime.compile:
         raise ParamsError(f"runtime.compile: expected false with training.processes: {count}, found true")
@@ -51,10 +54,14 @@ def device_names(runtime: Runtime, count: int) -> list[str]:
 def launch(names: Sequence[str], function: Callable[..., None], *arguments: Any) -> None:
     """Call ``function(ranks, device name, *arguments)`` in one process for each device; return when all are done.
 
+    For a single device this process calls it itself. Of several:
     ``function`` and ``arguments`` must be picklable. What the first process logs is logged here, and a signal to stop
     is passed on to it. An error of a process ends all and is raised here (as MtlbenchError unless it is one already),
     also the death of a process; they never outlive this one, however it ends.
     """
+    if len(names) == 1:
+        function(ALONE, names[0], *arguments)
+        return
     context = multiprocessing.get_context("spawn")
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     level = logging.getLogger("mtlbench").getEffectiveLevel()
@@ -153,7 +160,7 @@ def _work(
     try:
         _connect(rank, names, port)
         asked = _Asked(connection)
-        function(Ranks(rank, len(names), asked), names[rank], *arguments)
+        function(Connected(rank, len(names), asked), names[rank], *arguments)
     except (DivergedError, Interrupted) as error:
         report = error if rank == 0 else None  # all processes come to this together
     except MtlbenchError as error:
