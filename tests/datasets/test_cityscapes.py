@@ -13,6 +13,7 @@ from PIL import Image
 from mtlbench.datasets._cityscapes_labels import class_names, label_lookup, label_table
 from mtlbench.datasets.cityscapes import CityScapes
 from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.system.errors import DataError
 
@@ -112,7 +113,7 @@ def test_zip_files_and_folders_give_the_same(raw: Path, content: dict[str, dict[
     splits = data.splits(raw)
     assert {name: split.count for name, split in splits.items()} == {"train": 3, "test": 1}
     found = dict(splits["test"].load(0))
-    check_image(found, data.tasks, (16, 32), "test image 0")
+    check_image(found, maps_of(data.tasks), (16, 32), "test image 0")
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
     assert len(data.sources(raw)) == 3  # the cameras are not read
 

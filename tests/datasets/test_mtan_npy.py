@@ -7,6 +7,7 @@ import pytest
 
 from mtlbench.datasets.mtan_npy import MtanNpy
 from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.system.errors import DataError, ParamsError
 
@@ -51,7 +52,7 @@ def test_the_nyuv2_layout(tmp_path: Path, dtype: type) -> None:
     assert {name: split.count for name, split in splits.items()} == {"train": 3, "test": 2}
     found = dict(splits["train"].load(2))
     assert found.pop("remarks") == {}
-    check_image(found, data.tasks, SIZE, "train image 2")
+    check_image(found, maps_of(data.tasks), SIZE, "train image 2")
     stored = arrays(2, np.float64)
     np.testing.assert_array_equal(found["image"], np.moveaxis(np.rint(stored["image"] * 255), -1, 0))
     np.testing.assert_array_equal(found["segmentation"], stored["label"])
@@ -86,7 +87,7 @@ def test_the_cityscapes_layout(tmp_path: Path) -> None:
         data = small(layout="cityscapes", classes=classes)
         found = dict(data.splits(tmp_path)["test"].load(0))
         found.pop("remarks")
-        check_image(found, data.tasks, SIZE, "test image 0")
+        check_image(found, maps_of(data.tasks), SIZE, "test image 0")
     with pytest.raises(DataError, match="label_2: no such folder"):
         small(layout="cityscapes", classes=2).splits(tmp_path)
 

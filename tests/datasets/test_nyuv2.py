@@ -14,6 +14,7 @@ from PIL import Image
 from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets.nyuv2 import NYUv2, read_archive
 from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.plan.params import load
 from mtlbench.system.errors import DataError
@@ -76,7 +77,7 @@ def test_images_and_maps_come_out_in_the_prepared_layout(raw: Path, fields: dict
     splits = data.splits(raw)
     assert {name: split.count for name, split in splits.items()} == {"train": 3, "test": 1}
     arrays = dict(splits["train"].load(1))  # image 3 of the file
-    check_image(arrays, data.tasks, (96, 128), "train image 1")
+    check_image(arrays, maps_of(data.tasks), (96, 128), "train image 1")
     rows, columns = ((np.arange(96) + 0.5) * 5).astype(int), ((np.arange(128) + 0.5) * 5).astype(int)
     depth = fields["depths"][2][rows[:, None], columns]
     np.testing.assert_array_equal(arrays["depth"][0], depth.astype(np.float16))
@@ -342,7 +343,7 @@ def test_real_images(rebuilt: Path) -> None:
     splits = data.splits(rebuilt)
     assert {name: split.count for name, split in splits.items()} == {"train": 5, "test": 3}
     arrays = splits["train"].load(0)
-    check_image(arrays, data.tasks, (288, 384), "train image 0")
+    check_image(arrays, maps_of(data.tasks), (288, 384), "train image 0")
     assert 0.5 < arrays["depth"].min() < arrays["depth"].max() < 10
     valid = (arrays["normals"] != 0).any(0)
     assert valid.mean() > 0.4

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.datasets.rooms import Rooms
 
 
@@ -18,7 +19,7 @@ def test_images_have_the_prepared_layout() -> None:
     rooms = Rooms(height=24, width=40, train=2, test=1)
     for split, data in rooms.splits(Path()).items():
         for index in range(data.count):
-            check_image(load(rooms, split, index), rooms.tasks, (24, 40), split)
+            check_image(load(rooms, split, index), maps_of(rooms.tasks), (24, 40), split)
         assert data.groups is not None
         assert len(data.groups) == data.count
 

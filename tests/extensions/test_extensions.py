@@ -148,13 +148,58 @@ def test_the_source_of_a_folder_is_recorded(mine: Path) -> None:
     assert before["mine"]["source"] == provenance.source_digest(mine)
 
 
+ENTRIES = """
+  mine:
+    title: All four kinds from one folder
+    dataset: patches
+    tasks: [segmentation, albedo]
+    protocol: {name: paper, last_epochs: 1}
+    baseline: null
+    models:
+      three_layers: {filters: 4}
+    weightings:
+      inverse_loss: {power: 0.5}
+      equal: {}
+    seeds: [0]
+    training:
+      epochs: 2
+      batch_size: 2
+      optimizer: {name: adam, learning_rate: 1.0e-3, weight_decay: 0.0}
+      schedule: {name: constant}
+      drop_last: false
+      precision: float32
+      augmentation: {scales: [1.0, 1.2], flip: true}
+    resources: {gpu: 0, memory_mb: 1000, minutes: 5}
+"""
+
+
+@pytest.fixture
+def whole(mine: Path, edit) -> Path:
+    """The project with one experiment whose dataset, second task, model and weighting are those of mine/."""
+    text = (mine.parent / "params.yaml").read_text()
+    text = text[: text.index("experiments:")].replace("run: [tiny]", "run: [mine]").replace("workers: 1", "workers: 2")
+    text = text.replace("datasets:\n", "datasets:\n  patches: {train: 8, test: 4}\n")
+    (mine.parent / "params.yaml").write_text(text + "experiments:" + ENTRIES)
+    return mine
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_cell_of_entries_outside_trains(mine: Path, edit, processes: int) -> None:
+def test_dataset_task_model_and_weighting_of_a_folder_train_and_are_reported(whole: Path, edit, processes: int) -> None:
     edit("batch_size: 2", f"batch_size: 2\n      processes: {processes}")
-    mtlbench("prepare", "rooms", folder=mine.parent)
-    mtlbench("train", "tiny/three_layers/inverse_loss/seed0", folder=mine.parent)
-    cell = grid.cell(load(), "tiny/three_layers/inverse_loss/seed0")
-    manifest = read_json(cell.manifest)
-    assert manifest["status"] == "complete"
-    assert manifest["extensions"]["mine"]["source"] == provenance.source_digest(mine)
+    mtlbench("prepare", "patches", folder=whole.parent)
+    assert "albedo" in mtlbench("inspect", "patches", folder=whole.parent)
+    cells = grid.cells(load(), "mine")
+    mtlbench("train", *(cell.path for cell in cells), folder=whole.parent)
+    for cell in cells:
+        manifest = read_json(cell.manifest)
+        assert manifest["status"] == "complete"
+        assert manifest["extensions"]["mine"]["source"] == provenance.source_digest(whole)
+    reported = read_json(cells[0].folder / "metrics.json")["reported"]
+    assert set(reported["albedo"]) == {"abs_error", "rms_error"}
+    assert 0 < reported["albedo"]["abs_error"] <= reported["albedo"]["rms_error"]
+    if processes == 1:
+        mtlbench("report", "mine", folder=whole.parent)
+        page = (whole.parent / "results/report/mine/index.html").read_text()
+        assert "RMS err." in page
+        assert "inverse_loss" in page

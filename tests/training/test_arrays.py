@@ -126,7 +126,7 @@ def test_labels_outside_of_the_classes_are_refused(cell) -> None:
     labels = np.load(cell.dataset.folder / "test/segmentation.npy")
     labels[2, 0, 0] = 100
     rewrite(cell, "test/segmentation.npy", labels)
-    refused(cell, r"test/segmentation\.npy: image 2 \(from 0\) has labels .*\.\.100", "segmentation", "test")
+    refused(cell, r"test/segmentation\.npy: image 2 \(from 0\) must lie in .*\.\.100", "segmentation", "test")
 
 
 def test_scenes_are_part_of_the_data(cell) -> None:

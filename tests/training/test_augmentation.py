@@ -1,5 +1,7 @@
 """Augmentation: equal to rendering the zoomed or mirrored room, and equal to the published code where it says so."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlbench.datasets.geometry.camera import NYUV2_CAMERA, NYUV2_SIZE, Camera
+from mtlbench.datasets.prepared.maps import Values, maps_of
 from mtlbench.datasets.scenes.draw import Draw
 from mtlbench.datasets.scenes.render import View, render
 from mtlbench.datasets.scenes.room import Room, furnish
-from mtlbench.training.augmentation import Geometry, augment, draw, transform
+from mtlbench.training import augmentation
+from mtlbench.training.augmentation import Geometry, draw
 
 SIZE = (96, 128)
+MAPS = maps_of({
+    "segmentation": {"classes": 13, "class_names": [str(number) for number in range(13)]},
+    "depth": {}, "inverse_depth": {}, "normals": {},
+})  # fmt: skip
+augment = functools.partial(augmentation.augment, maps=MAPS)
+transform = functools.partial(augmentation.transform, maps=MAPS)
 CAMERA = NYUV2_CAMERA.resized(NYUV2_SIZE, SIZE)
 SCALES = (1.0, 1.2, 1.5)
 
@@ -276,3 +286,23 @@ def test_on_cuda_equal_to_the_cpu_without_waiting(batch: dict[str, Tensor]) -> N
     finally:
         torch.cuda.set_sync_debug_mode("default")
         torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("compat", ["none", "mtan", "nash", "auto_lambda"])
+def test_values_of_a_surface_are_moved_like_the_image(batch: dict[str, Tensor], compat: str) -> None:
+    given = {"image": batch["image"], "own": batch["image"].clone()}
+    where = draw(4, SIZE, generator(3), SCALES, True, compat)  # type: ignore[arg-type]
+    result = augmentation.transform(given, where, compat, maps={"own": Values(number=3)})  # type: ignore[arg-type]
+    if compat == "none":
+        assert torch.equal(result["own"], result["image"])
+    else:  # the nearest pixel: no new values
+        assert torch.isin(result["own"], given["own"]).all()
+
+
+def test_invalid_values_never_mix_with_valid_ones(batch: dict[str, Tensor]) -> None:
+    own = torch.where(torch.rand(4, 1, *SIZE, generator=generator()) < 0.2, -1.0, 0.5)
+    where = draw(4, SIZE, generator(3), SCALES, True, "none")
+    given = {"image": batch["image"], "own": own}
+    result = augmentation.transform(given, where, maps={"own": Values(lowest=0, highest=1, invalid=-1.0)})["own"]
+    assert (result == -1).any()
+    assert torch.minimum((result + 1).abs(), (result - 0.5).abs()).max() < 1e-6  # the weights' sum rounds

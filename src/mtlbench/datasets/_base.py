@@ -3,11 +3,12 @@
 Prepared layout, in ``data/prepared/<name>/``:
 
     train/image.npy            (N, 3, H, W) uint8 RGB
-    train/segmentation.npy     (N, H, W)    int8, -1 = void
-    train/depth.npy            (N, 1, H, W) float16 metres, 0 = invalid
-    train/inverse_depth.npy    (N, 1, H, W) float16 (unit stated by the dataset), 0 = invalid
-    train/normals.npy          (N, 3, H, W) float16 unit vectors (x right, y down, z forward; towards the camera,
-                               so n_z < 0 on what faces it), (0, 0, 0) = invalid
+    train/<task>.npy           (N, C, H, W) or (N, H, W), as the task's ``maps`` say (datasets/prepared/maps.py):
+        segmentation           (N, H, W)    int8, -1 = void
+        depth                  (N, 1, H, W) float16 metres, 0 = invalid
+        inverse_depth          (N, 1, H, W) float16 (unit stated by the dataset), 0 = invalid
+        normals                (N, 3, H, W) float16 unit vectors (x right, y down, z forward; towards the camera, so
+                               n_z < 0 on what faces it), (0, 0, 0) = invalid
     train/group.npy            (N,) int32, optional: scene numbers, so that a held-out split never cuts a scene
     test/...                   the same
     contact_sheet.png          some images of both splits with all their maps

@@ -1,5 +1,16 @@
 """One file is one task: its loss, its additive statistics, its metrics and how it is drawn."""
 
+from mtlbench.datasets.prepared.maps import Directions, Distances, InverseDistances, Labels, Maps, Values
 from mtlbench.tasks._base import Task, make_tasks, totals
 
-__all__ = ["Task", "make_tasks", "totals"]
+__all__ = [
+    "Directions",
+    "Distances",
+    "InverseDistances",
+    "Labels",
+    "Maps",
+    "Task",
+    "Values",
+    "make_tasks",
+    "totals",
+]

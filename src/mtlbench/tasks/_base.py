@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtlbench.datasets.prepared.maps import Maps
 from mtlbench.metrics.metric import Metric
 
 
@@ -24,6 +25,8 @@ class Task(ABC):
     #: Axis label of the loss.
     loss_name: ClassVar[str]
 
+    #: How its maps are stored and what quantity they hold, e.g. ``Values(number=3)``.
+    maps: Maps
     #: Output channels that the model must provide.
     channels: int
 
@@ -76,6 +79,10 @@ class Task(ABC):
 
         Invalid pixels are drawn in one flat colour that the task's legend names.
         """
+
+    def legend(self) -> list[tuple[str, np.ndarray]]:
+        """(text, stored map (C, 1, n)) pairs; their drawing shows what the colours mean."""
+        return self.maps.legend()
 
     @abstractmethod
     def decode(self, prediction: Tensor) -> Tensor:

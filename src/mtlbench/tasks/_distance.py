@@ -66,6 +66,13 @@ class DistanceTask(Task):
         """The values through a colour map of fixed range, invalid (exactly 0) in flat grey."""
         return colour_map(map_[0], *self.display_range, self.colours, map_[0] != 0)
 
+    def legend(self) -> list[tuple[str, np.ndarray]]:
+        """The colour of invalid pixels, and the range that is drawn."""
+        low, high = self.display_range
+        values = np.linspace(max(low, high / 1000), high, 9, dtype=np.float16)
+        text = f"{low:g} to {high:g} {self.metrics[0].unit}".strip()
+        return [("invalid", np.zeros((1, 1, 1), np.float16)), (text, values[None, None])]
+
     def decode(self, prediction: Tensor) -> Tensor:
         """The values (N, 1, H, W) as float16, the type of stored targets."""
         return prediction.clamp(-65504, 65504).half()

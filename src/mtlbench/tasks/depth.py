@@ -6,6 +6,7 @@ from pydantic import Field
 
 from mtlbench.metrics.metric import Metric
 from mtlbench.system.errors import ParamsError
+from mtlbench.tasks import Distances
 from mtlbench.tasks._distance import DistanceTask
 
 
@@ -19,6 +20,7 @@ class Depth(DistanceTask):
         Metric("abs_error", "Abs. err.", "m", False, decimals=4, primary=True),
         Metric("rel_error", "Rel. err.", "", False, decimals=4),
     )
+    maps = Distances()
     error_range: tuple[float, float, str] = (0.0, 1.5, "m")
     colours: ClassVar[str] = "viridis_r"
 

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from mtlbench.metrics.metric import Metric
+from mtlbench.tasks import InverseDistances
 from mtlbench.tasks._distance import DistanceTask
 
 
@@ -20,6 +21,7 @@ class InverseDepth(DistanceTask):
         Metric("abs_error", "Abs. err.", "", False, decimals=4, primary=True),
         Metric("rel_error", "Rel. err.", "", False, decimals=2),
     )
+    maps = InverseDistances()
     error_range: tuple[float, float, str] = (0.0, 0.1, "")
     colours: ClassVar[str] = "viridis"
 

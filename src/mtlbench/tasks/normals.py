@@ -11,7 +11,7 @@ from mtlbench.metrics.angles import BIN_DEGREES, BINS, THRESHOLDS, angles, media
 from mtlbench.metrics.counting import count_per_image
 from mtlbench.metrics.metric import Metric
 from mtlbench.metrics.scalars import ratio
-from mtlbench.tasks import Task
+from mtlbench.tasks import Directions, Task
 from mtlbench.tasks._draw import INVALID
 
 
@@ -31,6 +31,7 @@ class Normals(Task):
     )
     loss_name: ClassVar[str] = "1 − mean cosine"
     error_range: tuple[float, float, str] = (0.0, 60.0, "°")
+    maps = Directions()
     channels = 3
 
     def activate(self, raw: Tensor) -> Tensor:

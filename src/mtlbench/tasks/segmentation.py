@@ -12,7 +12,7 @@ from mtlbench.metrics.counting import count_per_image
 from mtlbench.metrics.metric import Metric
 from mtlbench.metrics.segmentation import argmax_classes, confusion_matrices, mean_iou, pixel_accuracy
 from mtlbench.system.errors import ParamsError
-from mtlbench.tasks import Task
+from mtlbench.tasks import Labels, Task
 from mtlbench.tasks._draw import INVALID, class_colours
 
 VOID = -1
@@ -42,6 +42,7 @@ class Segmentation(Task):
             raise ParamsError(f"segmentation: expected {classes} class names, found {len(class_names)}: {class_names}")
         self.channels = classes
         self.class_names = tuple(class_names)
+        self.maps = Labels(self.class_names)
 
     def activate(self, raw: Tensor) -> Tensor:
         """The scores themselves, float32: only their order and differences matter."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from mtlbench.datasets.prepared.layout import ARRAYS, shape_of
+from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.system.errors import DataError
 
 #: An npy header is shorter.
@@ -26,15 +26,17 @@ class PreparedArrays:
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
         self.manifest = manifest
+        self.maps = maps_of(manifest["tasks"])
         self.digests: dict[str, str] = {}
 
     def read(self, split: str, name: str) -> np.ndarray:
         """The array of an image or a task, (N, ...); raises DataError when it is not what was prepared, or broken."""
         path = f"{split}/{name}.npy"
-        shape = (self.manifest["counts"][split], *shape_of(name, tuple(self.manifest["size"])))
-        array = self._read(path, ARRAYS[name][0], shape)
+        form = self.maps[name]
+        shape = (self.manifest["counts"][split], *form.shape(tuple(self.manifest["size"])))
+        array = self._read(path, np.dtype(form.dtype), shape)
         for index, image in enumerate(array):
-            problem = _problem(name, image, self.manifest["tasks"].get(name, {}))
+            problem = form.broken(image)
             if problem:
                 raise DataError(f"{self.folder / path}: image {index} (from 0) {problem}. {self._remedy}")
         return array
@@ -87,14 +89,3 @@ def _parse(content: np.ndarray) -> np.ndarray | None:
         return content[file.tell() :].view(dtype).reshape(shape)
     except ValueError:
         return None
-
-
-def _problem(name: str, image: np.ndarray, arguments: Mapping[str, Any]) -> str:
-    """What is wrong with the values of one image: they would end as a NaN or outside of a table of classes."""
-    if image.dtype.kind == "f":
-        broken = int((~np.isfinite(image)).sum())
-        return f"holds {broken} values that are NaN or infinite" if broken else ""
-    if name == "segmentation":
-        low, high, classes = int(image.min()), int(image.max()), arguments["classes"]
-        return "" if low >= -1 and high < classes else f"has labels {low}..{high}, expected -1..{classes - 1}"
-    return ""

@@ -19,12 +19,14 @@ Published code does parts of this in other ways; ``compat`` reproduces them, def
   turned; inverse depth multiplied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from mtlbench.datasets.prepared.maps import Directions, Distances, InverseDistances, Labels, Maps, Values
 
 Compat = Literal["none", "mtan", "nash", "auto_lambda"]
 
@@ -57,19 +59,20 @@ def augment(
     batch: dict[str, Tensor],
     generator: torch.Generator,
     *,
+    maps: Mapping[str, Maps],
     scales: Sequence[float] = (1.0, 1.2, 1.5),
     flip: bool = True,
     compat: Compat = "none",
 ) -> dict[str, Tensor]:
     """A new batch in which each image is zoomed by one of ``scales``, cropped at random and mirrored half of the time.
 
-    Keys: image (N, 3, H, W), segmentation (N, H, W), depth and inverse_depth (N, 1, H, W; 0 = invalid), normals (N, 3,
-    H, W; (0, 0, 0) = invalid). Shapes, types and device stay; the input is not changed. ``generator`` is a CPU
-    generator, so the draws are the same on every device; the host never waits for the device.
+    Keys: image (N, 3, H, W), and tasks: labels (N, H, W) or other maps (N, C, H, W), which are what ``maps`` says.
+    Shapes, types and device stay; the input is not changed. ``generator`` is a CPU generator, so the draws are the same
+    on every device; the host never waits for the device.
     """
     image = batch["image"]
     geometry = draw(len(image), image.shape[-2:], generator, scales, flip, compat)
-    return transform(batch, geometry, compat)
+    return transform(batch, geometry, compat, maps=maps)
 
 
 def draw(
@@ -95,7 +98,9 @@ def draw(
 
 
 @torch.no_grad()
-def transform(batch: dict[str, Tensor], geometry: Geometry, compat: Compat = "none") -> dict[str, Tensor]:
+def transform(
+    batch: dict[str, Tensor], geometry: Geometry, compat: Compat = "none", *, maps: Mapping[str, Maps]
+) -> dict[str, Tensor]:
     """The batch under a given geometry (on the CPU)."""
     image = batch["image"]
     geometry = geometry.to(image.device)
@@ -103,12 +108,15 @@ def transform(batch: dict[str, Tensor], geometry: Geometry, compat: Compat = "no
     result = {"image": _bilinear(image, *smooth)}
     scale = geometry.scale.to(torch.float32)[:, None, None, None]
     for name, map_ in batch.items():
-        if name == "segmentation":
-            result[name] = _pick(map_[:, None], *near)[:, 0].contiguous()
-        elif name in ("depth", "inverse_depth"):
-            result[name] = _inverse_or_depth(name, map_, smooth, near, scale, compat)
-        elif name == "normals":
-            result[name] = _normals(map_, smooth, near, scale, geometry.flip, compat)
+        match maps.get(name):
+            case Labels():
+                result[name] = _pick(map_[:, None], *near)[:, 0].contiguous()
+            case Distances() as form:
+                result[name] = _distances(map_, isinstance(form, InverseDistances), smooth, near, scale, compat)
+            case Directions():
+                result[name] = _directions(map_, smooth, near, scale, geometry.flip, compat)
+            case Values(invalid=invalid):
+                result[name] = _values(map_, invalid, smooth, near, compat)
     kept = torch.channels_last if image.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
     return {name: result[name].contiguous(memory_format=kept if map_.dim() == 4 else torch.contiguous_format)
             for name, map_ in batch.items()}  # fmt: skip
@@ -174,17 +182,29 @@ def _mix(values: list[Tensor], weights: list[Tensor]) -> Tensor:
     return values[0] * weights[0] + values[1] * weights[1] + values[2] * weights[2] + values[3] * weights[3]
 
 
-def _inverse_or_depth(name: str, map_: Tensor, smooth: Places, near: Places, scale: Tensor, compat: Compat) -> Tensor:
+def _values(map_: Tensor, invalid: float | None, smooth: Places, near: Places, compat: Compat) -> Tensor:
+    """Published codes have no such maps; what they do with all but normals, the nearest pixel, is done for them."""
+    if compat != "none":
+        return _pick(map_, *near)
+    values, weights = _corners(map_, *smooth)
+    mixed = _mix(values, weights).to(map_.dtype)
+    if invalid is None:
+        return mixed
+    valid = torch.stack([(value != invalid).any(1, keepdim=True) for value in values]).all(0)
+    return torch.where(valid, mixed, _pick(map_, *near))
+
+
+def _distances(map_: Tensor, inverses: bool, smooth: Places, near: Places, scale: Tensor, compat: Compat) -> Tensor:
     nearest = _pick(map_, *near)
     if compat == "none":
-        inverse = map_ if name == "inverse_depth" else torch.where(map_ > 0, 1 / map_, 0.0)
+        inverse = map_ if inverses else torch.where(map_ > 0, 1 / map_, 0.0)
         values, weights = _corners(inverse, *smooth)
         mixed = _mix(values, weights)
-        mixed = mixed if name == "inverse_depth" else 1 / mixed
+        mixed = mixed if inverses else 1 / mixed
         cells = _pick(_smooth_cells(inverse), smooth[0].long(), smooth[1].long())
         one_surface = cells & (torch.stack(values).amin(0) > 0) & (nearest > 0)
         nearest = torch.where(one_surface, mixed.to(map_.dtype), nearest)
-    multiply = name == "inverse_depth" and compat in ("none", "auto_lambda")
+    multiply = inverses and compat in ("none", "auto_lambda")
     return (nearest * scale if multiply else nearest / scale).to(map_.dtype)
 
 
@@ -209,7 +229,7 @@ def _smooth_links(inverse: Tensor) -> Tensor:
     return torch.minimum(bend, after) < _JUMP * inverse
 
 
-def _normals(map_: Tensor, smooth: Places, near: Places, scale: Tensor, flip: Tensor, compat: Compat) -> Tensor:
+def _directions(map_: Tensor, smooth: Places, near: Places, scale: Tensor, flip: Tensor, compat: Compat) -> Tensor:
     sign = torch.ones((len(map_), 3, 1, 1), dtype=torch.float32, device=map_.device)
     sign[:, 0, 0, 0] = torch.where(flip, -1.0, 1.0)
     if compat in ("mtan", "nash"):

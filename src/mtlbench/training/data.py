@@ -63,9 +63,7 @@ def in_batches(indices: Tensor, size: int, drop_last: bool = False) -> list[Tens
 def _decode(name: str, values: Tensor) -> Tensor:
     if name == "image":
         return values.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
-    if name == "segmentation":
-        return values.long()
-    return values.to(torch.float32)
+    return values.to(torch.float32) if values.is_floating_point() else values.long()
 
 
 def _free(device: torch.device) -> int:

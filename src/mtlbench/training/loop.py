@@ -184,7 +184,10 @@ class Trainer:
             from mtlbench.training.augmentation import augment
 
             chance = generator(self.seed, "augment", self.epoch, self.step)
-            batch = augment(batch, chance, scales=settings.scales, flip=settings.flip, compat=settings.compat)
+            maps = {name: task.maps for name, task in self.tasks.items()}
+            batch = augment(
+                batch, chance, maps=maps, scales=settings.scales, flip=settings.flip, compat=settings.compat
+            )
         if self.weighting.wants_held_out:
             self._look_ahead(batch, rate)
         self._seed_step()

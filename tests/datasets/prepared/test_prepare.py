@@ -20,6 +20,7 @@ from mtlbench.datasets.prepared import fill as _fill
 from mtlbench.datasets.prepared import prepare as _prepare
 from mtlbench.datasets.prepared.inspect import describe
 from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.datasets.rooms import Rooms
 from mtlbench.plan.keys import key
@@ -261,10 +262,10 @@ BROKEN = [
 
 @pytest.mark.parametrize(("change", "message"), BROKEN)
 def test_images_that_break_the_layout_are_named(change: dict[str, np.ndarray], message: str) -> None:
-    tasks = Rooms().tasks
-    check_image(good(), tasks, (8, 8), "train image 4")
+    maps = maps_of(Rooms().tasks)
+    check_image(good(), maps, (8, 8), "train image 4")
     with pytest.raises(DataError, match=f"train image 4.*{message}"):
-        check_image({**good(), **change}, tasks, (8, 8), "train image 4")
+        check_image({**good(), **change}, maps, (8, 8), "train image 4")
 
 
 def test_the_contact_sheet_shows_both_splits(tmp_path: Path) -> None:

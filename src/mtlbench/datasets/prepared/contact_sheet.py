@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mtlbench.datasets import Dataset
-from mtlbench.datasets.prepared.layout import array_names
 from mtlbench.system.files import atomic_writer
+from mtlbench.tasks import Task, make_tasks
 
 _ROWS = 4
 _CELL_WIDTH = 300
@@ -19,20 +18,18 @@ _INK, _PAPER = (30, 30, 30), (255, 255, 255)
 
 def write_contact_sheet(folder: Path, dataset: Dataset) -> Path:
     """Write ``contact_sheet.png`` into a folder that holds prepared arrays; the rows are spread over each split."""
-    from mtlbench.tasks import make_tasks
-
     tasks = make_tasks(dataset.tasks)
     height, width = dataset.size
     cell = (_CELL_WIDTH, max(1, round(_CELL_WIDTH * height / width)))
     rows = []
     for split in ("train", "test"):
-        arrays = {n: np.load(folder / split / f"{n}.npy", mmap_mode="r") for n in array_names(dataset.tasks)}
+        arrays = {n: np.load(folder / split / f"{n}.npy", mmap_mode="r") for n in ("image", *tasks)}
         count = len(arrays["image"])
         for index in np.unique(np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int)):
             pictures = [np.moveaxis(np.asarray(arrays["image"][index]), 0, -1)]
             pictures += [tasks[name].draw(np.asarray(arrays[name][index])) for name in dataset.tasks]
             rows.append((f"{split} {index}", [_fit(picture, cell) for picture in pictures]))
-    legend = _legend(dataset, tasks, len(rows[0][1]) * (cell[0] + _GAP) - _GAP)
+    legend = _legend(tasks, len(rows[0][1]) * (cell[0] + _GAP) - _GAP)
     sheet = _assemble(rows, ["image", *dataset.tasks], cell, legend)
     path = folder / "contact_sheet.png"
     with atomic_writer(path) as file:
@@ -63,10 +60,10 @@ def _assemble(
     return sheet
 
 
-def _legend(dataset: Dataset, tasks: Mapping[str, Any], width: int) -> Image.Image:
-    """What the colours mean: one line of swatches for each task."""
+def _legend(tasks: Mapping[str, Task], width: int) -> Image.Image:
+    """What the colours mean: one line for each task, drawn by the task itself so that it cannot disagree."""
     font = ImageFont.load_default(14)
-    lines = [_swatches(name, dataset.tasks[name], task) for name, task in tasks.items()]
+    lines = [[(text, list(task.draw(values)[0])) for text, values in task.legend()] for task in tasks.values()]
     image = Image.new("RGB", (width, 2000), _PAPER)
     pen = ImageDraw.Draw(image)
     y = 6
@@ -84,24 +81,3 @@ def _legend(dataset: Dataset, tasks: Mapping[str, Any], width: int) -> Image.Ima
             x += needed - 18 * len(colours)
         y += 26
     return image.crop((0, 0, width, y))
-
-
-def _swatches(name: str, arguments: Mapping[str, Any], task: Any) -> list[tuple[str, list[np.ndarray]]]:
-    """(text, colours) pairs, drawn by the task itself so that they cannot disagree with the pictures."""
-    if name == "segmentation":
-        labels = np.arange(-1, arguments["classes"], dtype=np.int8)
-        colours = task.draw(labels[None])[0]
-        return [(text, [colour]) for text, colour in zip(["void", *arguments["class_names"]], colours, strict=True)]
-    if name == "normals":
-        directions = {
-            "invalid": (0, 0, 0), "facing the camera": (0, 0, -1), "facing right": (1, 0, 0), "left": (-1, 0, 0),
-            "up": (0, -1, 0), "down": (0, 1, 0),
-        }  # fmt: skip
-        colours = task.draw(np.array(list(directions.values()), np.float16).T[:, None])[0]
-        return [(text, [colour]) for text, colour in zip(directions, colours, strict=True)]
-    low, high = task.display_range
-    unit = arguments.get("unit", "") if name == "inverse_depth" else "m"
-    values = np.linspace(max(low, high / 1000), high, 9, dtype=np.float16)
-    ramp = task.draw(values[None, None])[0]
-    invalid = task.draw(np.zeros((1, 1, 1), np.float16))[0, 0]
-    return [("invalid", [invalid]), (f"{low:g} to {high:g} {unit}".strip(), list(ramp))]

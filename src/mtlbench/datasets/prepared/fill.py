@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from mtlbench.datasets import Dataset, Split
-from mtlbench.datasets.prepared.layout import ARRAYS, array_names, check_image, shape_of
+from mtlbench.datasets.prepared.layout import check_image
+from mtlbench.datasets.prepared.maps import Maps, maps_of
 from mtlbench.datasets.prepared.statistics import Sums, sums_of
 from mtlbench.datasets.raw.files import Progress
 from mtlbench.system.errors import DataError
@@ -48,7 +49,7 @@ class _Chunk:
     start: int
     stop: int
     load: Any
-    tasks: dict[str, dict[str, Any]]
+    maps: dict[str, Maps]
     size: tuple[int, int]
 
     def __call__(self) -> Done:
@@ -62,16 +63,16 @@ class _Chunk:
                 for text, pixels in arrays.pop("remarks", {}).items():
                     entry = remarks.setdefault(text, [0, 0])
                     entry[0], entry[1] = entry[0] + 1, entry[1] + pixels
-                check_image(arrays, self.tasks, self.size, where)
+                check_image(arrays, self.maps, self.size, where)
                 images.append(arrays)
             except DataError as error:
                 defects.append(str(error) if where in str(error) else f"{where}: {error}")
         if defects:
             return Done({}, {}, defects)
-        stacked = {name: np.stack([image[name] for image in images]) for name in array_names(self.tasks)}
+        stacked = {name: np.stack([image[name] for image in images]) for name in self.maps}
         for name, array in stacked.items():
             write_rows(self.folder / self.split / f"{name}.npy", self.start, array)
-        return Done(sums_of(stacked, self.tasks), remarks)
+        return Done(sums_of(stacked, self.maps), remarks)
 
 
 def write_rows(path: Path, start: int, rows: np.ndarray) -> None:
@@ -94,11 +95,12 @@ def fill(beside: Path, dataset: Dataset, splits: Mapping[str, Split], jobs: int,
     All images are looked at before the unusable ones are told of in one DataError, unless there are very many.
     """
     done = _read_log(beside / LOG)
+    maps = maps_of(dataset.tasks)
     if not done:
-        _allocate(beside, dataset, splits)
-    tasks, total = dataset.tasks, sum(split.count for split in splits.values())
+        _allocate(beside, maps, dataset.size, splits)
+    total = sum(split.count for split in splits.values())
     wanted = [
-        _Chunk(beside, name, start, min(start + CHUNK, split.count), split.load, tasks, dataset.size)
+        _Chunk(beside, name, start, min(start + CHUNK, split.count), split.load, maps, dataset.size)
         for name, split in splits.items()
         for start in range(0, split.count, CHUNK)
     ]
@@ -143,24 +145,23 @@ def _read_log(path: Path) -> Chunks:
     return done
 
 
-def _allocate(beside: Path, dataset: Dataset, splits: Mapping[str, Split]) -> None:
+def _allocate(beside: Path, maps: Mapping[str, Maps], size: tuple[int, int], splits: Mapping[str, Split]) -> None:
     """Empty arrays of the final size, after a check that the disk has room for them."""
     if beside.exists():
         shutil.rmtree(beside)
-    names = array_names(dataset.tasks)
     needed = sum(
-        split.count * int(np.prod(shape_of(name, dataset.size))) * ARRAYS[name][0].itemsize
+        split.count * int(np.prod(form.shape(size))) * np.dtype(form.dtype).itemsize
         for split in splits.values()
-        for name in names
+        for form in maps.values()
     )
     beside.mkdir(parents=True)
     if shutil.disk_usage(beside).free < needed:
         raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed")
     for split_name, split in splits.items():
         (beside / split_name).mkdir()
-        for name in names:
-            shape = (split.count, *shape_of(name, dataset.size))
+        for name, form in maps.items():
+            shape = (split.count, *form.shape(size))
             with open(beside / split_name / f"{name}.npy", "wb") as file:
-                header = {"descr": ARRAYS[name][0].str, "fortran_order": False, "shape": shape}
+                header = {"descr": np.dtype(form.dtype).str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(file, header)
-                file.truncate(file.tell() + int(np.prod(shape)) * ARRAYS[name][0].itemsize)
+                file.truncate(file.tell() + int(np.prod(shape)) * np.dtype(form.dtype).itemsize)

@@ -35,8 +35,9 @@ def describe(folder: Path, verify: bool = False) -> str:
     for text, found in record["remarks"].items():
         lines.append(f"remark: {text} ({found['images']} images, {found['pixels']} pixels)")
     lines += ["", *_ranges(record, splits), ""]
-    if "segmentation" in record["tasks"]:
-        lines += [*_shares(record, splits), ""]
+    for array, values in record["statistics"][splits[0]].items():
+        if "class_shares" in values:
+            lines += [*_shares(record, array, splits), ""]
     lines.append(f"contact sheet: {folder / 'contact_sheet.png'}")
     return "\n".join(lines)
 
@@ -53,10 +54,10 @@ def _ranges(record: dict[str, Any], splits: list[str]) -> list[str]:
     return _table(rows)
 
 
-def _shares(record: dict[str, Any], splits: list[str]) -> list[str]:
+def _shares(record: dict[str, Any], array: str, splits: list[str]) -> list[str]:
     rows = [("class", *(f"{split} %" for split in splits))]
-    for name in record["tasks"]["segmentation"]["class_names"]:
-        shares = [record["statistics"][split]["segmentation"]["class_shares"][name] for split in splits]
+    for name in record["tasks"][array]["class_names"]:
+        shares = [record["statistics"][split][array]["class_shares"][name] for split in splits]
         rows.append((name, *(f"{100 * share:.2f}" for share in shares)))
     return [*_table(rows), "(shares of the labelled pixels)"]
 

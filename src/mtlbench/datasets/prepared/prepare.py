@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets.prepared.fill import CHUNK, LOG, Chunks, fill
+from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.datasets.prepared.statistics import describe, total_remarks
 from mtlbench.datasets.raw.files import Progress
 from mtlbench.datasets.raw.progress import reporter
@@ -138,8 +139,9 @@ def _finish(beside: Path, dataset: Dataset, splits: Mapping[str, Split], chunks:
         if split.groups is not None:
             np.save(beside / name / "group.npy", np.asarray(split.groups, np.int32))
     write_contact_sheet(beside, dataset)
+    maps = maps_of(dataset.tasks)
     return {
-        name: describe([chunks[name, start].sums for start in range(0, split.count, CHUNK)], dataset.tasks)
+        name: describe([chunks[name, start].sums for start in range(0, split.count, CHUNK)], maps)
         for name, split in splits.items()
     }
 

@@ -9,23 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.datasets.prepared.layout import valid_normals
+from mtlbench.datasets.prepared.maps import Labels, Maps
 
 Sums = dict[str, dict[str, Any]]
 
 
-def sums_of(arrays: Mapping[str, np.ndarray], tasks: Mapping[str, Any]) -> Sums:
+def sums_of(arrays: Mapping[str, np.ndarray], maps: Mapping[str, Maps]) -> Sums:
     """Sums over a chunk of images: arrays (n, ...) to JSON values."""
     result: Sums = {}
     for name, array in arrays.items():
-        if name == "segmentation":
-            counts = np.bincount(array.ravel().astype(np.int64) + 1, minlength=tasks[name]["classes"] + 1)
+        form = maps[name]
+        if isinstance(form, Labels):
+            counts = np.bincount(array.ravel().astype(np.int64) + 1, minlength=len(form.names) + 1)
             result[name] = {"counts": counts.tolist()}
             continue
-        if name == "normals":
-            valid = np.stack([valid_normals(one) for one in array])
-        else:
-            valid = array[:, 0] > 0 if name != "image" else np.ones((len(array), *array.shape[2:]), bool)
+        valid = np.stack([form.valid(one) for one in array])
         # Images and channels one by one: bounded memory, and few enough terms for exact enough float64 sums.
         parts = [[array[i, c][valid[i]].astype(np.float64) for c in range(array.shape[1])] for i in range(len(array))]
         full = [part for image in parts for part in image if part.size]
@@ -40,10 +38,11 @@ def sums_of(arrays: Mapping[str, np.ndarray], tasks: Mapping[str, Any]) -> Sums:
     return result
 
 
-def describe(chunks: Sequence[Sums], tasks: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def describe(chunks: Sequence[Sums], maps: Mapping[str, Maps]) -> dict[str, dict[str, Any]]:
     """Statistics of one split, by array, from the sums of its chunks in order."""
     return {
-        name: _classes(name, chunks, tasks) if name == "segmentation" else _values(name, chunks) for name in chunks[0]
+        name: _classes(name, chunks, form.names) if isinstance(form := maps[name], Labels) else _values(name, chunks)
+        for name in chunks[0]
     }
 
 
@@ -58,12 +57,12 @@ def total_remarks(parts: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, dic
     return total
 
 
-def _classes(name: str, chunks: Sequence[Sums], tasks: Mapping[str, Any]) -> dict[str, Any]:
+def _classes(name: str, chunks: Sequence[Sums], names: Sequence[str]) -> dict[str, Any]:
     counts = np.sum([chunk[name]["counts"] for chunk in chunks], axis=0)
     labelled = max(1, int(counts[1:].sum()))
     shares = (counts[1:] / labelled).tolist()
     return {
-        "class_shares": dict(zip(tasks[name]["class_names"], shares, strict=True)),
+        "class_shares": dict(zip(names, shares, strict=True)),
         "invalid_share": float(counts[0] / max(1, counts.sum())),
         "pixels": int(counts.sum()),
     }

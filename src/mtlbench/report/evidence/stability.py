@@ -126,7 +126,7 @@ def by_convention(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _convention_values(analysis: Analysis, slug: str, convention: Convention) -> dict[str, np.ndarray]:
     grouped = analysis.evidence[slug].grouped
     return {
-        column.name: grouped[convention.segmentation if column.task == "segmentation" else convention.others][
+        column.name: grouped[convention.segmentation if column.task == analysis.grid.labelled else convention.others][
             column.name
         ].mean()
         for column in analysis.grid.columns

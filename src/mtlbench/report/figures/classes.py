@@ -11,21 +11,19 @@ from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures.style import BASELINE, WIDTH, Picture, new_figure, save, styled, tidy
 from mtlbench.report.rows.grid import Row
 from mtlbench.system.colours import COLOURS
-from mtlbench.tasks.segmentation import Segmentation
-
-_TASK = "segmentation"
+from mtlbench.tasks import Labels
 
 
 def class_names(analysis: Analysis) -> list[str]:
     """Names of the classes; empty without segmentation."""
-    task = analysis.grid.tasks.get(_TASK)
-    return list(task.class_names) if isinstance(task, Segmentation) else []
+    task = analysis.grid.tasks.get(analysis.grid.labelled)
+    return list(task.maps.names) if task is not None and isinstance(task.maps, Labels) else []
 
 
 def confusion(analysis: Analysis, row: Row) -> np.ndarray | None:
     """Confusion matrix (K, K) of a row's final networks added over seeds; None when it is not known."""
     evidence = analysis.evidence.get(row.slug)
-    return None if evidence is None else evidence.totals.get(_TASK, {}).get("confusion")
+    return None if evidence is None else evidence.totals.get(analysis.grid.labelled, {}).get("confusion")
 
 
 def _confusions(analysis: Analysis, rows: Iterable[Row | None]) -> list[tuple[Row, np.ndarray]]:

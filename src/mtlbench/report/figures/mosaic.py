@@ -11,10 +11,9 @@ from matplotlib.patches import Patch
 from mtlbench.report.figures.style import WIDTH, Picture, new_figure, save, styled
 from mtlbench.report.rows.grid import Grid
 from mtlbench.report.rows.text import task_title
-from mtlbench.tasks import Task
+from mtlbench.tasks import Directions, Labels, Task
 from mtlbench.tasks._distance import DistanceTask
 from mtlbench.tasks._draw import INVALID, class_colours
-from mtlbench.tasks.segmentation import Segmentation
 
 ERROR_COLOURS = "inferno"
 #: How much of the label's colour covers the photograph.
@@ -76,7 +75,7 @@ def legend(grid: Grid, folder: Path) -> Picture:
     """What the colours of all pictures mean: classes, scales, error scales, missing ground truth."""
     with styled():
         bars = [(name, task) for name, task in grid.tasks.items() if isinstance(task, DistanceTask)]
-        classes = next((task.class_names for task in grid.tasks.values() if isinstance(task, Segmentation)), ())
+        classes = next((task.maps.names for task in grid.tasks.values() if isinstance(task.maps, Labels)), ())
         figure = new_figure(WIDTH, 0.75 + 0.24 * -(-(len(classes) + 2) // 7))
         axes = figure.subplots(1, len(bars) + len(grid.tasks), squeeze=False)[0]
         for panel, (name, distance) in zip(axes, bars, strict=False):
@@ -90,7 +89,7 @@ def legend(grid: Grid, folder: Path) -> Picture:
             for colour, text in zip(class_colours(len(classes)), classes, strict=True)
         ]
         patches.append(Patch(color=tuple(np.array(INVALID) / 255), label="no ground truth"))
-        if "normals" in grid.tasks:
+        if any(isinstance(task.maps, Directions) for task in grid.tasks.values()):
             patches.append(Patch(facecolor="#8080FF", label="normals: red right, green up, blue to the camera"))
         figure.legend(handles=patches, loc="outside lower left", ncols=7, columnspacing=1.2, handlelength=1.2)
         return save(figure, folder, "legend", "What the colours mean.")

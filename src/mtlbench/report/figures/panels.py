@@ -50,7 +50,7 @@ def model_panel(grid: Grid, row: Row, folder: Path) -> Picture | None:
     lines, names = [], []
     for i in range(min(PANEL_IMAGES, len(samples["image"]))):
         lines += [_panel_line(grid, samples, i, line) for line in range(3)]
-        wrong = "wrong in red" if "segmentation" in grid.tasks else ""
+        wrong = "wrong in red" if grid.labelled else ""
         names += [f"image {samples['indices'][i]} |\nground truth", "overlay |\nprediction", f"{wrong} |\nerror"]
     figure = mosaic(lines, ["Input", *(task_title(name) for name in grid.tasks)], names)
     caption = f"{row.label}, seed {row.seeds[0]}: predictions of the final network on fixed test images."
@@ -71,10 +71,9 @@ def _panel_line(grid: Grid, samples: Samples, i: int, line: int) -> list[np.ndar
     if line == 1:
         first = overlay(photograph, pictures[0])
     elif line == 2:
-        name = "segmentation"
-        known = name in grid.tasks
-        arrays = [samples[f"{kind}_{name}"][i] for kind in ("prediction", "target")] if known else []
-        first = wrong_over(photograph, grid.tasks[name].error(*arrays)) if known else None
+        name = grid.labelled
+        arrays = [samples[f"{kind}_{name}"][i] for kind in ("prediction", "target")] if name else []
+        first = wrong_over(photograph, grid.tasks[name].error(*arrays)) if name else None
     return [first, *pictures]
 
 

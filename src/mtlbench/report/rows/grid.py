@@ -10,7 +10,7 @@ from mtlbench.metrics.delta_m import DEFINITIONS, delta_m
 from mtlbench.metrics.metric import Metric
 from mtlbench.report.rows.cells import LoadedCell, load_cell
 from mtlbench.report.rows.inputs import ReportInput
-from mtlbench.tasks import Task, make_tasks
+from mtlbench.tasks import Labels, Task, make_tasks
 
 #: What stands in the column "weighting" of a single-task row.
 SINGLE = "single-task"
@@ -107,6 +107,11 @@ class Grid:
     def columns(self) -> tuple[Column, ...]:
         """The metrics of all tasks, in the order of the tables."""
         return tuple(Column(name, metric) for name, task in self.tasks.items() for metric in task.metrics)
+
+    @cached_property
+    def labelled(self) -> str:
+        """The first task whose maps are class indices; "" without one."""
+        return next((name for name, task in self.tasks.items() if isinstance(task.maps, Labels)), "")
 
     @cached_property
     def metrics(self) -> dict[str, Sequence[Metric]]:
