@@ -14,7 +14,7 @@ from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets._nyuv2_check import check_orientation
 from mtlbench.datasets.geometry.camera import NYUV2_CAMERA
 from mtlbench.datasets.geometry.normals import normals_from_depth
-from mtlbench.datasets.geometry.resize import resize_nearest, resize_picture
+from mtlbench.datasets.geometry.resize import nearest_pixels, resize_nearest, resize_picture
 from mtlbench.datasets.raw.files import RawFile, digest_of_folder, require
 from mtlbench.system.errors import DataError
 
@@ -60,11 +60,11 @@ class NYUv2(Dataset):
 
     Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012. Everything comes from
     the official ``nyu_depth_v2_labeled.mat`` and ``splits.mat``. The published normals are offline since 2022, so
-    normals are computed from depth (see ``_normals.py``) unless the user has the archive. Normals outside the depth
-    sensor's field of view are invalid, because the depth there is extrapolated.
+    normals are computed from depth as those were (``geometry/normals.py``) unless the user has the archive. Normals
+    outside the depth sensor's field of view are invalid, because the depth there is extrapolated.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -152,19 +152,18 @@ class _Image:
         depth = nyu.read(self.path, "depths", number)
         if self.data.depth == "raw":
             depth = np.where(nyu.read(self.path, "rawDepths", number) > 0, depth, np.float32(0))
-        outside = np.ones(depth.shape, bool)
-        outside[_BOX] = False
-        normals = self._normals(number, depth, outside)
+        inside = np.zeros(depth.shape, bool)
+        inside[_BOX] = True
+        normals = self._normals(number, np.where(inside, depth, np.float32(0)))
         if self.data.border == "invalid":
-            labels, depth = np.where(outside, np.int8(-1), labels), np.where(outside, np.float32(0), depth)
+            labels, depth = np.where(inside, labels, np.int8(-1)), np.where(inside, depth, np.float32(0))
         if self.data.border == "crop":
-            picture, labels, depth, normals = (a[_BOX] for a in (picture, labels, depth, np.moveaxis(normals, 0, -1)))
-            normals = np.moveaxis(normals, -1, 0)
+            picture, labels, depth = picture[_BOX], labels[_BOX], depth[_BOX]
         return {
             "image": np.ascontiguousarray(np.moveaxis(resize_picture(picture, size), -1, 0)),
             "segmentation": resize_nearest(labels, size),
             "depth": resize_nearest(depth, size)[None].astype(np.float16),
-            "normals": resize_nearest(normals, size).astype(np.float16),
+            "normals": normals.astype(np.float16),
         }
 
     def _labels(self, number: int) -> np.ndarray:
@@ -177,10 +176,16 @@ class _Image:
             )
         return lookup[ids]
 
-    def _normals(self, number: int, depth: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    def _normals(self, number: int, depth: np.ndarray) -> np.ndarray:
+        """The normals (3, height, width) of the pixels that resizing takes, from depth that is 0 outside the view."""
+        cut = self.data.border == "crop"
+        box = depth[_BOX] if cut else depth
+        rows, columns = nearest_pixels((box.shape[0], box.shape[1]), self.data.size)
+        if cut:
+            rows, columns = rows + _BOX[0].start, columns + _BOX[1].start
         if self.data.normals == "archive":
-            return read_archive(self.raw, number)
-        return normals_from_depth(np.where(outside, np.float32(0), depth), NYUV2_CAMERA)
+            return read_archive(self.raw, number)[:, rows[:, None], columns]
+        return normals_from_depth(depth, NYUV2_CAMERA, (rows, columns))
 
 
 def read_archive(raw: Path, number: int) -> np.ndarray:

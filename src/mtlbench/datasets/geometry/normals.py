@@ -1,131 +1,168 @@
-"""Surface normals from a depth map, invalid where the map does not tell them.
+"""Surface normals from a depth map, as the published ones of NYU Depth V2 were made.
 
-For a plane n . p = d and a point p = z (X, Y, 1) on the ray of a pixel, 1/z = (n . (X, Y, 1)) / d: the inverse
-depth is linear in (X, Y), and a triangulating sensor measures it with nearly constant noise (Khoshelham and
-Elberink, Sensors 2012). So a least-squares plane through the inverse depths of a window is the right estimate, and
-it needs box sums only.
+The estimator is the one of the dataset's toolbox (Silberman et al., "Indoor Segmentation and Support Inference from
+RGBD Images", ECCV 2012): a plane through 9 x 9 samples of a 19 x 19 window, those whose depth is within 5 % of the
+pixel's. With a sample p = z (X, Y, 1) on the ray of its pixel, it minimises sum (n . p + d)^2 under |n|^2 + d^2 = 1.
 
-A window must not straddle an edge or a crease. Each pixel therefore takes, of the nine windows that hold it in
-their middle, at a border or in a corner, the one that a plane fits best (the selection of Kuwahara et al., 1976).
-Windows are tried from large to small, and the first whose fit is as good as the noise allows is taken: large
-windows average the noise of walls and floors, small ones follow fine shapes. A pixel is invalid where no window
-fits, where it is itself off the plane, and where the normal turns sharply within two pixels, because there the
-noise decides which side it is on.
+For fixed d this is linear: with g = -n / d, sum z^2 (g . (X, Y, 1) - 1/z)^2 is a weighted least-squares plane through
+the inverse depths. The constraint turns its normal equations M g = s into (M - lambda) g = s, where lambda is the
+smallest eigenvalue. Two solutions, the first with lambda = 0, the second with the residual of the first as lambda,
+come within 0.2 degrees of the published maps (docs/datasets.md), so no eigenvectors are needed.
+
+A window over an edge or a crease fits no plane. The map itself says what fits: a pixel is invalid when the residual
+of its window is an outlier among the residuals of this map.
 """
 
 import numpy as np
 
 from mtlbench.datasets.geometry.camera import Camera
 
-#: Half the window sizes that are tried, in pixels of a map that is 480 high.
-RADII = (20, 12, 7, 4)
-#: How many noise deviations a fit may leave (root mean square) and the pixel itself may be off its plane.
-_FIT, _PIXEL = 1.15, 3.0
-#: A window off the middle is taken when its residual is below this share of the best so far.
-_BETTER = 0.7
-#: Least noise of 1/z (1/metres) that is assumed.
-_LEAST_NOISE = 2e-5
-#: Share of a window that must be valid.
-_FILLED = 0.6
-#: A sharp turn: the cosine of the angle (20 degrees) between normals ``_TURN_PIXELS`` apart.
-_TURN_COSINE, _TURN_PIXELS = 0.93969, 2
+#: Rows and columns of a window's samples, in pixels of a map that is 480 high.
+OFFSETS = (-9, -6, -3, -1, 0, 1, 3, 6, 9)
+#: Share of the pixel's depth by which that of a neighbour on the same surface may differ.
+NEAR = 0.05
+#: Least number of neighbours.
+_FEWEST = 4
+#: An outlier: so many robust standard deviations above the median of the logarithms of the residuals; the second for
+#: coarsely rounded maps, whose steps hide small residuals.
+_OUTLIER, _OUTLIER_COARSE = 2.75, 1.5
+#: Residual of 1/z (1/metres) that is never an outlier: a third of the rounding of the first Kinect, whose disparity
+#: comes in steps of 1/8 pixel (focal length 580 pixels, baseline 7.5 cm); rounding deviates by 1 / sqrt(12) step.
+_LEAST = 1 / (580 * 0.075 * 8 * np.sqrt(12)) / 3
+#: Coarsely rounded maps (8 bit) are smoothed first: half the width in pixels of a map that is 480 high, and by how many
+#: steps a neighbour may differ.
+_SMOOTH, _SMOOTH_STEPS = 5, 1.5
+#: Pixels that are worked on together: few enough for a processor's cache.
+_BLOCK = 1536
+
+Lattice = tuple[np.ndarray, np.ndarray]
 
 
-def normals_from_depth(depth: np.ndarray, camera: Camera) -> np.ndarray:
+def normals_from_depth(depth: np.ndarray, camera: Camera, at: Lattice | None = None) -> np.ndarray:
     """Unit normals (3, H, W) float32 towards the camera from depth (H, W) in metres; (0, 0, 0) = invalid.
 
-    Depths that are 0 or not finite are invalid. The noise of 1/depth is taken from the map itself: the median
-    residual of the smallest windows, plus the rounding of float16 and of maps with few distinct values (8 bit).
+    Depths that are 0 or not finite are invalid. ``at`` (rows, columns) asks for the normals (3, rows, columns) of these
+    pixels only, which takes less time; what counts as an outlier is then measured on them.
     """
-    valid = np.isfinite(depth) & (depth > 0)
-    z = np.where(valid, depth, 1.0).astype(np.float64)
-    inverse = np.where(valid, 1 / z, 0.0)
-    right, down = camera.directions(*depth.shape)
-    radii = [max(1, round(radius * depth.shape[0] / 480)) for radius in RADII]
-    fits = [_fit_planes(inverse, valid, right, down, radius) for radius in radii]
-    residuals = fits[-1][1][np.isfinite(fits[-1][1])]
-    noise = max(_LEAST_NOISE, float(np.median(residuals))) if residuals.size else _LEAST_NOISE
-    rounding = (rounding_step(depth[valid]) / z + np.finfo(depth.dtype).eps) / np.sqrt(12) * inverse
-    deviation = np.sqrt(noise**2 + rounding**2)
-    result = np.zeros((3, *depth.shape), np.float32)
-    missing = valid.copy()
-    for radius, (plane, rms) in zip(radii, fits, strict=True):
-        chosen, score = _best_window(plane, rms, radius)
-        off = np.abs(chosen[0] * right + chosen[1] * down + chosen[2] - inverse)
-        good = missing & (score <= _FIT * deviation) & (off <= _PIXEL * deviation)
-        coefficients = chosen[:, good]
-        result[:, good] = -coefficients / np.sqrt((coefficients * coefficients).sum(0))
-        missing &= ~good
-    result[:, _sharp_turns(result)] = 0
+    rows, columns = at or (np.arange(depth.shape[0]), np.arange(depth.shape[1]))
+    z = np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
+    scale = depth.shape[0] / 480
+    step = rounding_step(z[z > 0])
+    if step:
+        z = _smoothed(z, max(1, round(_SMOOTH * scale)), _SMOOTH_STEPS * step)
+    offsets = np.unique(np.rint(np.array(OFFSETS) * scale).astype(np.int64))
+    right, down = camera.directions(*z.shape)
+    reach = int(offsets[-1])
+    # One shifted copy for each column of the window, so that its rows are contiguous pieces.
+    around = np.pad(z, reach)
+    shifted = np.stack([around[:, columns + reach + offset] for offset in offsets])
+    result = np.empty((3, len(rows), len(columns)), np.float32)
+    residual = np.empty(result.shape[1:], np.float32)
+    height = max(1, _BLOCK // len(columns))
+    for start in range(0, len(rows), height):
+        part = slice(start, start + height)
+        window = shifted[:, rows[part] + reach + offsets[:, None]]
+        x, y = (direction[np.ix_(rows[part], columns)].ravel() for direction in (right, down))
+        n, off = _fit(window, z[np.ix_(rows[part], columns)].ravel(), offsets, camera, x, y)
+        result[:, part], residual[part] = n.reshape(result[:, part].shape), off.reshape(residual[part].shape)
+    result[:, _outliers(residual, _OUTLIER_COARSE if step else _OUTLIER)] = 0
     return result
 
 
 def rounding_step(values: np.ndarray) -> float:
-    """The step between the values of a coarsely rounded map; 0 for one with more than 512 distinct values."""
+    """The step between the values of a map in equal, coarse steps; 0 for one with more than 512 distinct values."""
     # A sample is enough to tell, and sorting all values is slow.
     distinct = np.unique(values[:: max(1, len(values) // 65536)])
-    return float(np.median(np.diff(distinct))) if 1 < len(distinct) <= 512 else 0.0
+    if not 1 < len(distinct) <= 512:
+        return 0.0
+    differences = np.diff(distinct)
+    step = float(np.median(differences))
+    return step if np.mean(np.abs(differences - step) < 0.05 * step) > 0.5 else 0.0
 
 
-def _fit_planes(
-    w: np.ndarray, valid: np.ndarray, right: np.ndarray, down: np.ndarray, radius: int
+def _smoothed(z: np.ndarray, radius: int, most: float) -> np.ndarray:
+    """Depth (H, W) averaged along columns, then along rows, over the neighbours that differ by less than ``most``."""
+    for axis in (0, 1):
+        z = np.moveaxis(z, axis, 0)
+        around = np.pad(z, ((radius, radius), (0, 0)))
+        total, count = np.zeros_like(z), np.zeros_like(z)
+        for first in range(2 * radius + 1):
+            difference = around[first : first + len(z)] - z
+            near = (np.abs(difference) < most) & (around[first : first + len(z)] > 0)
+            total += difference * near
+            count += near
+        z = np.moveaxis(np.where(z > 0, z + total / np.maximum(count, 1), 0), 0, axis)
+    return np.ascontiguousarray(z)
+
+
+def _fit(
+    window: np.ndarray, z: np.ndarray, offsets: np.ndarray, camera: Camera, right: np.ndarray, down: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients (3, H, W) of w = a X + b Y + c for the window around each pixel, and the fit's RMS residual.
+    """Normals (3, n) and residuals (n,) of 1/z (1/metres, root mean square) of the planes through windows.
 
-    The residual is inf where too little of the window is valid.
+    ``window`` (columns, rows, n pixels of the lattice) holds the depths of the samples, ``z`` (n,) those of the pixels;
+    ``right`` and ``down`` (n,) are the directions of the pixels' rays. Normals are 0 where too little is known.
     """
-    from scipy.ndimage import uniform_filter  # a training job names the dataset, but computes no normals
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return uniform_filter(values, 2 * radius + 1, mode="constant")
-
-    mask = valid.astype(np.float64)
-    share = mean(mask)
-    usable = share >= _FILLED
-    scale = 1 / np.where(usable, share, 1.0)
-    x, y, v = (mean(mask * values) * scale for values in (right, down, w))
-    xx = mean(mask * right * right) * scale - x * x
-    xy = mean(mask * right * down) * scale - x * y
-    yy = mean(mask * down * down) * scale - y * y
-    xw = mean(w * right) * scale - x * v
-    yw = mean(w * down) * scale - y * v
-    ww = mean(w * w) * scale - v * v
-    determinant = xx * yy - xy * xy
-    usable &= determinant > 1e-3 * xx * yy
-    determinant = np.where(usable, determinant, 1.0)
-    a = (xw * yy - yw * xy) / determinant
-    b = (yw * xx - xw * xy) / determinant
-    c = v - a * x - b * y
-    rms = np.sqrt(np.maximum(ww - a * xw - b * yw, 0.0))
-    return np.stack([a, b, c]), np.where(usable, rms, np.inf)
+    s = window.reshape(len(offsets) ** 2, -1)
+    near = (np.abs(s - z) < np.float32(NEAR) * z).astype(np.float32)
+    known = (z > 0) & (near.sum(0) >= _FEWEST)
+    inverse = (1 / np.where(z > 0, z, 1)).astype(np.float32)
+    s = s * near
+    # All relative to the pixel: with w = 1/z - 1/z0, the plane is w = a x + b y + c. This keeps float32 exact enough.
+    away = near - s * inverse  # z w
+    x, y = (grid.ravel() for grid in np.meshgrid(offsets / camera.fx, offsets / camera.fy, indexing="ij"))
+    powers = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]).astype(np.float32)
+    moments = (powers @ (s * s)).astype(np.float64)
+    sides = (powers[:3] @ (s * away)).astype(np.float64)
+    squares = np.einsum("kn,kn->n", away, away).astype(np.float64)
+    return _solve(moments, sides, squares, known, inverse.astype(np.float64), right, down)
 
 
-def _best_window(plane: np.ndarray, rms: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel the plane of the best of nine windows that hold it, and that window's residual."""
-    height, width = rms.shape
-    best = np.full(rms.shape, np.inf)
-    row, column = np.zeros(rms.shape, np.int64), np.zeros(rms.shape, np.int64)
-    padded = np.pad(rms, radius, constant_values=np.inf)
-    # The middle first: a window off the middle is one-sided on curved surfaces, so it must be clearly better.
-    for i, j in sorted(((i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)), key=lambda s: abs(s[0]) + abs(s[1])):
-        top, left = radius * (1 + i), radius * (1 + j)
-        score = padded[top : top + height, left : left + width]
-        better = score < best * _BETTER
-        best[better] = score[better]
-        row[better], column[better] = i * radius, j * radius
-    rows = np.clip(np.arange(height)[:, None] + row, 0, height - 1)
-    columns = np.clip(np.arange(width) + column, 0, width - 1)
-    return plane[:, rows, columns], best
+def _solve(
+    moments: np.ndarray,
+    sides: np.ndarray,
+    squares: np.ndarray,
+    known: np.ndarray,
+    inverse: np.ndarray,
+    right: np.ndarray,
+    down: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normals (3, n) and residuals (n,) from the sums over each window.
+
+    ``moments`` (6, n): z^2 times 1, x, y, xx, xy, yy; ``sides`` (3, n): z^2 w times 1, x, y; ``squares``: z^2 w^2.
+    """
+    m1, mx, my, mxx, mxy, myy = moments
+    s1, sx, sy = sides
+    m1 = np.where(known, m1, 1.0)
+    eigenvalue = np.zeros_like(squares)
+    for _ in range(2):
+        # M - lambda T'T in these coordinates, where T turns (a, b, c) into the plane's n in the camera's axes.
+        axx, axy = mxx - eigenvalue * (1 + right * right), mxy - eigenvalue * right * down
+        ayy, a1 = myy - eigenvalue * (1 + down * down), m1 - eigenvalue
+        ax, ay = (mx + eigenvalue * right) / a1, (my + eigenvalue * down) / a1
+        lifted = eigenvalue * inverse
+        b1 = s1 + lifted
+        cxx, cxy, cyy = axx - a1 * ax * ax, axy - a1 * ax * ay, ayy - a1 * ay * ay
+        bx, by = sx - lifted * right - ax * b1, sy - lifted * down - ay * b1
+        determinant = cxx * cyy - cxy * cxy
+        known = known & (determinant > 1e-3 * np.abs(cxx * cyy))
+        determinant = np.where(known, determinant, 1.0)
+        a, b = (bx * cyy - by * cxy) / determinant, (by * cxx - bx * cxy) / determinant
+        c = b1 / a1 - ax * a - ay * b
+        n = np.stack([a, b, inverse + c - a * right - b * down])
+        length = (n * n).sum(0)
+        left = squares - 2 * (a * sx + b * sy + c * s1) + a * (a * mxx + 2 * b * mxy) + b * b * myy
+        left = np.maximum(left + c * (c * m1 + 2 * (a * mx + b * my)), 0)
+        eigenvalue = left / (1 + length)
+    return np.where(known, -n / np.sqrt(length), 0), np.where(known, np.sqrt(left / m1), np.inf)
 
 
-def _sharp_turns(normals: np.ndarray) -> np.ndarray:
-    """Where one of the eight normals two pixels away differs by more than the sharp angle."""
-    _, height, width = normals.shape
-    step = _TURN_PIXELS
-    around = np.pad(normals, ((0, 0), (step, step), (step, step)))
-    turned = np.zeros((height, width), bool)
-    for i in (0, step, 2 * step):
-        for j in (0, step, 2 * step):
-            other = around[:, i : i + height, j : j + width]
-            turned |= (other != 0).any(0) & ((other * normals).sum(0) < _TURN_COSINE)
-    return turned & (normals != 0).any(0)
+def _outliers(residual: np.ndarray, most: float) -> np.ndarray:
+    """Which windows fit their plane much worse than is usual in this map, by ``most`` deviations; inf is one."""
+    logarithm = np.log(np.maximum(residual, 1e-3 * _LEAST))
+    sample = logarithm[np.isfinite(residual)]
+    if not sample.size:
+        return np.ones(residual.shape, bool)
+    middle = np.median(sample)
+    spread = 1.4826 * np.median(np.abs(sample - middle))
+    return logarithm > max(np.log(_LEAST), middle + most * spread)

@@ -15,7 +15,11 @@ def resize_picture(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def resize_nearest(map_: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A map (..., H, W) at ``size``, each value taken from the nearest pixel: invalid values never mix in."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.int64) for new, old in zip(size, map_.shape[-2:], strict=True)
-    )
+    rows, columns = nearest_pixels((map_.shape[-2], map_.shape[-1]), size)
     return map_[..., rows[:, None], columns]
+
+
+def nearest_pixels(old: tuple[int, int], new: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and the columns of a map of the size ``old`` that `resize_nearest` takes for the size ``new``."""
+    rows, columns = (((np.arange(n) + 0.5) * o / n).astype(np.int64) for n, o in zip(new, old, strict=True))
+    return rows, columns
