@@ -144,6 +144,15 @@ def test_other_hardware_is_compared_by_its_metrics(cell) -> None:
         reproduce(cell, load().runtime, print, tolerance=0.01)
 
 
+def test_a_run_that_went_on_with_other_code_is_compared_by_its_metrics(cell) -> None:
+    manifest = read_json(cell.manifest)
+    [segment] = manifest["segments"]
+    replace(cell.manifest, {**manifest, "segments": [{**segment, "source": "0" * 16}, {**segment, "epoch": 1}]})
+    said: list[str] = []
+    reproduce(cell, load().runtime, said.append)
+    assert "every reported metric agrees within 5.0% (trained in one go instead of 2 parts" in said[0]
+
+
 def test_other_data_cannot_be_reproduced_and_is_found_before_the_training(cell, monkeypatch) -> None:
     manifest = read_json(cell.manifest)
     manifest["data"]["train/depth.npy"] = "0" * 64

@@ -83,7 +83,9 @@ def setting_changes(recorded: dict[str, Any], again: dict[str, Any]) -> list[str
     """In words, what differs between two manifests that can change bits."""
     pairs = [(name, recorded[name], again[name]) for name in _SETTING]
     pairs.append(("torch", recorded["versions"].get("torch"), again["versions"].get("torch")))
-    return [f"{name} {new} instead of {old}" for name, old, new in pairs if old != new]
+    found = [f"{name} {new} instead of {old}" for name, old, new in pairs if old != new]
+    parts = len(recorded.get("segments", []))
+    return [*found, f"trained in one go instead of {parts} parts of other code or threads"] if parts > 1 else found
 
 
 def _other_bytes(recorded: dict[str, Any], again: dict[str, Any]) -> list[str]:

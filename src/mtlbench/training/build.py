@@ -20,6 +20,7 @@ from mtlbench.training.data import Split, in_batches
 from mtlbench.training.loop import Data, Trainer
 from mtlbench.training.processes.ranks import ALONE, Ranks
 from mtlbench.training.seeds import derive
+from mtlbench.training.state import Identity
 from mtlbench.weightings import Weighting
 
 
@@ -44,6 +45,7 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     _check_batches(model, data, training)
     trainer = Trainer(
         model, weighting, tasks, data, training, protocol, cell.seed, device, work,
+        Identity(cell.key, cell.path, prepared.digests),
         checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
     )  # fmt: skip
     flops = forward_flops(model, tuple(manifest["size"]))

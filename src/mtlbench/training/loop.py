@@ -5,6 +5,7 @@ step), so a run that was stopped anywhere and continued gives the same bits as o
 state is saved. Nothing inside an epoch waits for the device.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from mtlbench.models import Model, shared_parameters
 from mtlbench.plan.params import Protocol, Training
 from mtlbench.system.errors import DivergedError, Interrupted
 from mtlbench.tasks import Task
-from mtlbench.training import checkpoint, history
+from mtlbench.training import checkpoint, history, state
 from mtlbench.training.data import Split, in_batches
 from mtlbench.training.device import autocast, frozen_batchnorm
 from mtlbench.training.evaluate import evaluate
@@ -26,7 +27,12 @@ from mtlbench.training.meter import Meter
 from mtlbench.training.optimize import learning_rate, make_optimizer
 from mtlbench.training.processes.ranks import ALONE, Ranks
 from mtlbench.training.seeds import derive, generator, order
+from mtlbench.training.segments import segment
+from mtlbench.training.state import Identity
+from mtlbench.training.usable import problem
 from mtlbench.weightings import Weighting
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Trainer:
     seed: int
     device: torch.device
     work: Path
+    identity: Identity
     checkpoint_seconds: float = 0.0
     compile: bool = False
     hooks: Hooks = field(default_factory=Hooks)
@@ -90,6 +97,7 @@ class Trainer:
         self.step = 0
         self.rows: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
+        self.segments = [segment(self.device, self.compile)]
         self._start_epoch()
         self._saved_at = self._started = time.monotonic()
         self._seconds_before = 0.0
@@ -106,23 +114,26 @@ class Trainer:
         return self._seconds_before + time.monotonic() - self._started
 
     @property
+    def recorded(self) -> list[str]:
+        """The splits that are evaluated after every epoch."""
+        test = self.protocol.name == "paper" or self.protocol.record_test
+        return ["val"] * (self.protocol.name == "held_out") + ["test"] * test
+
+    @property
     def metric_names(self) -> dict[str, list[str]]:
         """{task: metric names}."""
         return {name: [metric.name for metric in task.metrics] for name, task in self.tasks.items()}
 
     def resume(self) -> bool:
-        """Continue from the newest whole checkpoint in ``work``; False when there is none."""
-        with self.ranks.first_ahead():  # it removes a damaged checkpoint
-            state = checkpoint.load(self.work, self.device)
-        if state is None:
+        """Continue from the newest checkpoint in ``work`` that is whole, of this run and fits; False without one."""
+        with self.ranks.first_ahead():  # it sets aside what cannot be used
+            found = checkpoint.load(self.work, self.device, lambda content: problem(self, content))
+        if found is None:
             return False
-        self.model.load_state_dict(state["model"])
-        self.weighting.load_state_dict(state["weighting"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.meter.load_state_dict(state["meter"])
-        self.bad = state["bad"]
-        self.epoch, self.step, self.rows, self.best = state["epoch"], state["step"], state["rows"], state["best"]
-        self._seconds_before = state["seconds"]
+        self._seconds_before = found["seconds"]
+        changed = state.put(self, found)
+        if changed and self.ranks.first:
+            logger.warning("continued with another %s than before: the manifest will tell both", ", ".join(changed))
         return True
 
     def run(self) -> None:
@@ -139,19 +150,7 @@ class Trainer:
         if not self.ranks.first:
             return
         self.hooks.check()
-        state = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "weighting": self.weighting.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "meter": self.meter.state_dict(),
-            "bad": self.bad,
-            "rows": self.rows,
-            "best": self.best,
-            "seconds": self.seconds,
-        }
-        checkpoint.save(self.work, self.epoch, self.step, state)
+        checkpoint.save(self.work, self.epoch, self.step, state.take(self))
         self._saved_at = time.monotonic()
 
     def _start_epoch(self) -> None:
@@ -279,9 +278,9 @@ class Trainer:
         for name, task in self.tasks.items():
             found = {key.split("/", 1)[1]: value for key, value in sums.items() if key.startswith(f"{name}/")}
             row |= {f"train_{name}_{metric}": value for metric, value in task.reduce(found).items()}
-        if self.protocol.name == "held_out":
+        if "val" in self.recorded:
             row |= self._evaluated("val", self.data.train_split, self.data.held_out)
-        if self.protocol.name == "paper" or self.protocol.record_test:
+        if "test" in self.recorded:
             row |= self._evaluated("test", self.data.test_split, torch.arange(self.data.test_split.count))
         weights = sums["weights"] / sums["steps"]
         row |= {f"weight_{name}": float(value) for name, value in zip(self.tasks, weights, strict=True)}

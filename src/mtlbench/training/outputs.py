@@ -93,7 +93,7 @@ def _compact(values: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def cost(trainer: Trainer) -> dict[str, Any]:
-    """Time and memory of this run, for the cost tables; never part of the numbers that are compared bit by bit."""
+    """Time, memory and surroundings of this run; never part of the numbers that are compared bit by bit."""
     trainer.model.eval()
     batch = trainer.data.test_split.batch(torch.arange(1))
     times = []
@@ -107,6 +107,7 @@ def cost(trainer: Trainer) -> dict[str, Any]:
     return {
         "device": devices.describe(trainer.device),
         "threads": torch.get_num_threads(),
+        "segments": trainer.segments,
         "seconds_total": trainer.seconds,
         "seconds_per_epoch": trainer.seconds / max(trainer.epoch, 1),
         "inference_seconds_per_image": float(np.median(times)),

@@ -10,6 +10,7 @@ from mtlbench.plan.params import Runtime
 from mtlbench.runs import provenance, store
 from mtlbench.system.errors import DivergedError
 from mtlbench.system.lease import Lease
+from mtlbench.training import checkpoint
 from mtlbench.training.build import make_trainer
 from mtlbench.training.loop import Trainer
 from mtlbench.training.outputs import cost, write_outputs
@@ -49,5 +50,4 @@ def _publish(cell: Cell, trainer: Trainer, holder: Lease, outcome: dict[str, str
         shutil.rmtree(staged)
         raise
     store.publish(staged, cell.key)
-    for state in trainer.work.glob("state-*.pt"):
-        state.unlink()
+    checkpoint.remove(trainer.work)

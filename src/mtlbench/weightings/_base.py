@@ -99,6 +99,10 @@ class Weighting(nn.Module):
         replaces this method.
         """
 
+    def lazy_shapes(self, shared: Sequence[nn.Parameter]) -> dict[str, tuple[int, ...]]:
+        """{name: shape} of buffers that are part of ``state_dict`` from the first step on only."""
+        return {}
+
     def after_step(self, losses: Tensor) -> None:
         """The losses (T,) on the same batch after the optimiser's step; only when ``wants_losses_after_step``."""
 

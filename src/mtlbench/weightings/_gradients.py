@@ -32,7 +32,7 @@ class GradientRows:
         self.shared = list(shared)
         first = self.shared[0]
         size = sum(parameter.numel() for parameter in self.shared)
-        padded = -(-size // _BLOCK) * _BLOCK
+        padded = _padded(size)
         dtype = torch.promote_types(first.dtype, torch.float32)
         self.matrix = torch.zeros(count, padded, dtype=dtype, device=first.device)
         self.combined = torch.zeros(padded, dtype=dtype, device=first.device)
@@ -163,6 +163,11 @@ class GradientWeighting(Weighting):
         self.register_buffer(name, None)
         self._lazy.append(name)
 
+    def lazy_shapes(self, shared: Sequence[nn.Parameter]) -> dict[str, tuple[int, ...]]:
+        """Those of :meth:`register_rows`."""
+        width = _padded(sum(parameter.numel() for parameter in shared))
+        return dict.fromkeys(self._lazy, (self.count, width))
+
     def tracked(self, name: str, rows: GradientRows) -> Tensor:
         """The buffer of :meth:`register_rows`; zeros (T, P) at its first use."""
         if getattr(self, name) is None:
@@ -205,6 +210,11 @@ def require_few_tasks(weighting: Weighting, most: int) -> None:
             f"{type(weighting).__name__}: its exact solver takes at most {most} tasks, found {weighting.count}. "
             "Use another weighting for so many tasks."
         )
+
+
+def _padded(size: int) -> int:
+    """The width of a matrix for so many numbers."""
+    return -(-size // _BLOCK) * _BLOCK
 
 
 def _dense_strides(parameter: Tensor) -> tuple[int, ...]:
