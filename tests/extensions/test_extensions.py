@@ -107,8 +107,8 @@ def test_a_name_of_another_folder_is_refused_with_both_places(mine: Path, edit) 
     edit("extensions: [mine]", "extensions: [mine, other]")
     with pytest.raises(ParamsError) as caught:
         load()
-    assert f"{other / 'models'}/" in str(caught.value)
-    assert f"{mine / 'models'}/" in str(caught.value)
+    assert str(other / "datasets" / "patches.py") in str(caught.value)
+    assert str(mine / "datasets" / "patches.py") in str(caught.value)
 
 
 @pytest.mark.parametrize(
