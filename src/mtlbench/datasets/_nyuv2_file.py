@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mtlbench.datasets.raw.hdf5 import field, names, open_hdf5, read_row, texts
+from mtlbench.datasets.raw.matlab import read_matlab, whole_numbers
 from mtlbench.system.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ FIELDS = {
 _FARTHEST = 10.5
 # Cache of each field for compressed chunks that span several images, as MATLAB may write them.
 _CHUNK_CACHE = 64 << 20
+#: More than any recording of this kind holds; the official file has 1449.
+_MOST_IMAGES = 1_000_000
 
 
 @functools.cache
@@ -56,108 +60,101 @@ def label_lookup(classes: int) -> np.ndarray:
 @functools.lru_cache(maxsize=2)
 def open_labeled(path: Path) -> h5py.File:
     """The file, opened once per process."""
-    import h5py
-
-    try:
-        file = h5py.File(path, "r")
-        chunks = [file[name].chunks for name in FIELDS if isinstance(file.get(name), h5py.Dataset)]
-        if any(chunk and chunk[0] > 1 for chunk in chunks):
-            file.close()
-            file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_CACHE)
-        return file
-    except OSError as error:
-        raise DataError(
-            f"{path}: expected an HDF5 file (MATLAB v7.3), found {_what(path)} ({error}). If the download was cut off, "
-            "remove the file and run `mtlbench download` again"
-        ) from error
+    file = open_hdf5(path)
+    chunks = [field(path, file, name).chunks for name in FIELDS if name in names(path, file)]
+    if any(chunk and chunk[0] > 1 for chunk in chunks):
+        file.close()
+        file = open_hdf5(path, _CHUNK_CACHE)
+    return file
 
 
-def read(path: Path, field: str, index: int) -> np.ndarray:
+def read(path: Path, name: str, index: int) -> np.ndarray:
     """One image's field with rows first: (480, 640) or (480, 640, 3). Depths are checked to be metres."""
-    file = open_labeled(path)
-    try:
-        array = file[field][index]
-    except OSError as error:
-        raise DataError(
-            f"{path}: {field} of image {index + 1} cannot be read ({error}): the file is damaged or cut off. Remove it "
-            "and run `mtlbench download` again"
-        ) from error
+    array = read_row(path, open_labeled(path), name, index)
     array = np.ascontiguousarray(array.transpose(2, 1, 0) if array.ndim == 3 else array.T)
     if array.dtype.kind == "f":
-        _check_depth(path, field, index, array)
+        _check_depth(path, name, index, array)
     return array
 
 
 def check_labeled(path: Path, fields: list[str]) -> int:
     """The number of images, after a check of the fields' presence, types and shapes."""
     file = open_labeled(path)
-    missing = [field for field in fields if field not in file]
+    missing = [name for name in fields if name not in names(path, file)]
     if missing:
         raise DataError(f"{path}: expected the fields {', '.join(fields)}, found no {', '.join(missing)}")
     counts = {}
-    for field in fields:
-        shape, dtype = FIELDS[field]
-        found = file[field]
+    for name in fields:
+        shape, dtype = FIELDS[name]
+        found = field(path, file, name)
         if found.dtype != dtype or found.shape[1:] != shape:
             hint = ""
             if found.shape[1:] != shape and sorted(found.shape[1:]) == sorted(shape):
                 hint = ". The axes are in another order: MATLAB's file must be kept as it is, not be converted"
             expected = ", ".join(str(n) for n in shape)
             raise DataError(
-                f"{path}: expected {field} as {dtype} (N, {expected}), found {found.dtype} {found.shape}{hint}"
+                f"{path}: expected {name} as {dtype} (N, {expected}), found {found.dtype} {found.shape}{hint}"
             )
-        counts[field] = found.shape[0]
+        counts[name] = found.shape[0]
     if len(set(counts.values())) != 1:
         raise DataError(f"{path}: expected the same number of images in all fields, found {counts}")
+    count = counts[fields[0]]
+    if not 0 < count <= _MOST_IMAGES:
+        raise DataError(f"{path}: expected 1 to {_MOST_IMAGES} images, found {count}")
     _check_names(path, file)
-    return counts[fields[0]]
+    return count
 
 
 def read_splits(path: Path, images: int) -> dict[str, np.ndarray]:
-    """{"train", "test"}: image numbers from 0, in the file's order."""
-    import scipy.io
-    from scipy.io.matlab import MatReadError
+    """{"train", "test"}: image numbers from 0, in the file's order.
 
-    try:
-        content = scipy.io.loadmat(path)
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise DataError(f"{path}: expected a MATLAB v5 file, found {_what(path)} ({error})") from error
-    missing = [name for name in ("trainNdxs", "testNdxs") if name not in content]
-    if missing:
-        raise DataError(f"{path}: expected trainNdxs and testNdxs, found no {', '.join(missing)}")
-    result = {name: content[f"{name}Ndxs"].ravel().astype(np.int64) - 1 for name in ("train", "test")}
+    Raises DataError for numbers that are no whole numbers, that no image has, that are there twice or in both.
+    """
+    content = read_matlab(path, ["trainNdxs", "testNdxs"])
+    result = {name: whole_numbers(content[f"{name}Ndxs"], f"{path}: {name}Ndxs") - 1 for name in ("train", "test")}
     for name, numbers in result.items():
         outside = numbers[(numbers < 0) | (numbers >= images)]
         if len(outside):
             raise DataError(f"{path}: expected {name} image numbers 1..{images}, found {outside[0] + 1}")
+        values, times = np.unique(numbers, return_counts=True)
+        if (times > 1).any():
+            raise DataError(
+                f"{path}: expected each image once, found image {values[times > 1][0] + 1} "
+                f"{times[times > 1][0]} times in the {name} split ({int((times > 1).sum())} images are repeated)"
+            )
     both = np.intersect1d(result["train"], result["test"])
     if len(both):
         raise DataError(f"{path}: image {both[0] + 1} is in the training and the test split")
     return result
 
 
-def scene_numbers(path: Path) -> np.ndarray | None:
-    """A number for each image's scene (an apartment or shop, e.g. kitchen_0004), or None where the file lacks them."""
+def scene_numbers(path: Path, images: int) -> np.ndarray | None:
+    """int32 (images,): a number for each image's scene (an apartment or shop, e.g. kitchen_0004).
+
+    None where the file has no scenes.
+    """
     file = open_labeled(path)
-    if "scenes" not in file:
+    if "scenes" not in names(path, file):
         return None
-    names = [_text(file, reference) for reference in np.asarray(file["scenes"]).ravel()]
-    return np.unique(names, return_inverse=True)[1].astype(np.int32)
+    return np.unique(texts(path, file, "scenes", images), return_inverse=True)[1].astype(np.int32)
 
 
 def check_mapping_files(raw: Path) -> None:
     """Where the official mapping files lie beside the data, they must say what the shipped table says."""
-    import scipy.io
-
-    if (raw / MAP40).is_file():
-        found = scipy.io.loadmat(raw / MAP40)["mapClass"].ravel().astype(int).tolist()
+    path = raw / MAP40
+    if path.is_file():
+        found = whole_numbers(read_matlab(path, ["mapClass"])["mapClass"], f"{path}: mapClass").tolist()
         if found != [int(row["class40"]) for row in class_table()]:
-            raise DataError(f"{raw / MAP40}: its 40 classes differ from the shipped table; it is not the official file")
-    if (raw / MAP13).is_file():
+            raise DataError(f"{path}: its 40 classes differ from the shipped table; it is not the official file")
+    path = raw / MAP13
+    if path.is_file():
         of40 = {int(row["class40"]): int(row["class13"]) for row in class_table()}
-        found = scipy.io.loadmat(raw / MAP13)["classMapping13"]["labels13"][0, 0].ravel().astype(int).tolist()
+        mapping = read_matlab(path, ["classMapping13"])["classMapping13"]
+        if "labels13" not in (mapping.dtype.names or ()) or mapping.size != 1:
+            raise DataError(f"{path}: expected a structure classMapping13 with labels13; it is not the official file")
+        found = whole_numbers(mapping["labels13"].item(), f"{path}: classMapping13.labels13").tolist()
         if found != [of40[number] for number in range(1, 41)]:
-            raise DataError(f"{raw / MAP13}: its 13 classes differ from the shipped table; it is not the official file")
+            raise DataError(f"{path}: its 13 classes differ from the shipped table; it is not the official file")
 
 
 def _check_depth(path: Path, field: str, index: int, depth: np.ndarray) -> None:
@@ -175,27 +172,13 @@ def _check_depth(path: Path, field: str, index: int, depth: np.ndarray) -> None:
 
 def _check_names(path: Path, file: h5py.File) -> None:
     """The file's own label names, where it has them, must be those that the class table maps."""
-    if "names" not in file:
+    if "names" not in names(path, file):
         return
-    names = [_text(file, reference) for reference in np.asarray(file["names"]).ravel()]
     expected = [row["name"] for row in class_table()]
-    wrong = [i for i, pair in enumerate(zip(names, expected, strict=False)) if pair[0] != pair[1]]
-    if len(names) != len(expected) or wrong:
-        at = (
-            f"label {wrong[0] + 1} is '{names[wrong[0]]}', not '{expected[wrong[0]]}'"
-            if wrong
-            else f"{len(names)} names"
-        )
-        raise DataError(
-            f"{path}: expected the 894 label names of NYU Depth V2, found {at}: the class mapping does not fit"
-        )
-
-
-def _text(file: h5py.File, reference: h5py.Reference) -> str:
-    return "".join(chr(code) for code in np.asarray(file[reference]).ravel())
-
-
-def _what(path: Path) -> str:
-    with open(path, "rb") as file:
-        start = file.read(8)
-    return f"{path.stat().st_size} bytes that begin with {start!r}"
+    found = texts(path, file, "names", len(expected))
+    for number, (name, right) in enumerate(zip(found, expected, strict=True), start=1):
+        if name != right:
+            raise DataError(
+                f"{path}: expected the 894 label names of NYU Depth V2, found label {number} is {name!r}, not "
+                f"{right!r}: the class mapping does not fit"
+            )

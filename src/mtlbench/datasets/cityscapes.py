@@ -1,6 +1,5 @@
 """CityScapes from the official packages."""
 
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from mtlbench.datasets import Dataset, Split
@@ -17,6 +15,7 @@ from mtlbench.datasets._cityscapes_labels import class_names, label_lookup
 from mtlbench.datasets.geometry.resize import resize_nearest, resize_picture
 from mtlbench.datasets.raw import packages
 from mtlbench.datasets.raw.files import Login, RawFile, check, digest_of, digest_of_folder
+from mtlbench.datasets.raw.pictures import read_picture
 from mtlbench.system.errors import DataError
 
 _SITE = "https://www.cityscapes-dataset.com"
@@ -96,14 +95,23 @@ class CityScapes(Dataset):
         ]
 
     def sources(self, raw: Path) -> dict[str, dict[str, Any]]:
-        """Digests of the packages that were read, zip files or folders."""
-        found = {}
+        """Digests of the packages that were read, zip files or folders.
+
+        For the cameras also the digest of the members' names and contents, which does not depend on how they are
+        packed, because no digest of the package is published: two people can compare theirs.
+        """
+        found: dict[str, dict[str, Any]] = {}
         for name in self._needed():
             place = packages.find(Path(raw), name)
             if place is not None and place.is_dir():
                 found[name] = digest_of_folder(place, f"*{_PACKAGES[name][2]}")
             elif place is not None:
                 found[place.name] = {"sha256": digest_of(place), "bytes": place.stat().st_size}
+            if place is not None and name == "camera":
+                members = list(_recordings(place, name).values())
+                found[name if place.is_dir() else place.name]["content_sha256"] = packages.content_digest(
+                    place, members
+                )
         return found
 
     def splits(self, raw: Path) -> Mapping[str, Split]:
@@ -118,9 +126,12 @@ class CityScapes(Dataset):
                     f"{places[name]}: expected a file *{_PACKAGES[name][2]} for each of the {len(images)} images, "
                     f"{len(missing)} are missing (first {'/'.join(missing[0])})"
                 )
-        counts = {split: sum(key[0] == split for key in images) for split in _COUNTS}
-        if self.checksums == "official" and counts != _COUNTS:
-            raise DataError(f"{raw}: expected {_COUNTS} images, found {counts}; for a sample set checksums: none")
+        # Of the cameras no digest is published, so their number is what can be checked.
+        for name in ("leftImg8bit", "camera"):
+            counts = {split: sum(key[0] == split for key in files.get(name, images)) for split in _COUNTS}
+            if self.checksums == "official" and counts != _COUNTS:
+                what = "images" if name == "leftImg8bit" else "camera files"
+                raise DataError(f"{raw}: expected {_COUNTS} {what}, found {counts}; for a sample set checksums: none")
         return {
             "train": self._split(places, files, "train"),
             "test": self._split(places, files, "val"),
@@ -176,12 +187,7 @@ class _Image:
 
     def _picture(self, index: int, package: str, dtype: type, dimensions: int) -> np.ndarray:
         name = self.files[index][package]
-        try:
-            with Image.open(io.BytesIO(packages.read(self.places[package], name))) as file:
-                # Pillow gives 16-bit pictures as "I" or "I;16", depending on its version.
-                array = np.asarray(file)
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise DataError(f"{self.places[package]}: {name} is no readable picture ({error})") from error
+        array = read_picture(packages.read(self.places[package], name), f"{self.places[package]}: member {name!r}")
         if dtype is np.uint16 and array.dtype == np.int32 and array.min() >= 0 and array.max() < 65536:
             array = array.astype(np.uint16)
         if array.dtype != dtype or array.ndim != dimensions:
@@ -214,10 +220,10 @@ class _Image:
         try:
             camera = json.loads(packages.read(self.places["camera"], name))
             product = float(camera["intrinsic"]["fx"]) * float(camera["extrinsic"]["baseline"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(
                 f"{name}: expected intrinsic.fx and extrinsic.baseline, found neither ({error!r})"
-            ) from error
+            ) from None
         if not 50 < product < 5000:  # pixels times metres: 2262 x 0.21 in the published files
             raise DataError(f"{name}: expected a baseline in metres and fx in pixels, found the product {product:g}")
         return product

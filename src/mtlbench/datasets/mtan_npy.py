@@ -12,12 +12,15 @@ from pydantic import Field
 from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets._cityscapes_labels import class_names
+from mtlbench.datasets.raw.arrays import read_array
 from mtlbench.datasets.raw.files import RawFile, digest_of_folder
 from mtlbench.system.errors import DataError, ParamsError
 
 _SPLITS = {"train": "train", "test": "val"}
 #: A stored value may leave its range by this much: sums of weights in a resizing are not exactly 1.
 _SLACK = 1e-3
+#: Values that a stored array may have in any case: those of a picture of 2048 x 1024.
+_ROOM = 3 * 2048 * 1024
 
 
 class MtanNpy(Dataset):
@@ -87,11 +90,16 @@ def _count(folder: Path) -> int:
     """The number of files 0.npy .. n-1.npy; DataError when the folder or a number is missing."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected files 0.npy, 1.npy ... in it")
-    numbers = {int(path.stem) for path in folder.glob("*.npy") if re.fullmatch(r"\d+", path.stem)}
-    missing = sorted(set(range(max(numbers, default=-1) + 1)) - numbers)
-    if missing:
+    stems = [path.stem for path in folder.glob("*.npy") if not path.name.startswith(".")]
+    foreign = sorted(stem for stem in stems if not re.fullmatch(r"0|[1-9][0-9]{0,8}", stem))
+    if foreign:
+        raise DataError(f"{folder}: expected files 0.npy, 1.npy ... only, found {foreign[0]}.npy; take it out")
+    numbers = {int(stem) for stem in stems}
+    most = max(numbers, default=-1)
+    if most + 1 > len(numbers):  # without a list of all numbers: the largest may be absurd
+        first = next(number for number in range(most) if number not in numbers)
         raise DataError(
-            f"{folder}: {len(missing)} of the files 0.npy to {max(numbers)}.npy are missing (first {missing[0]}.npy)"
+            f"{folder}: {most + 1 - len(numbers)} of the files 0.npy to {most}.npy are missing (first {first}.npy)"
         )
     return len(numbers)
 
@@ -128,14 +136,9 @@ class _Image:
         return result | {"remarks": remarks}
 
     def _read(self, index: int, name: str) -> np.ndarray:
-        path = self.folder / name / f"{index}.npy"
-        try:
-            array = np.load(path)
-        except (ValueError, EOFError, OSError) as error:
-            raise DataError(f"{path}: no readable .npy file ({error})") from error
-        if array.dtype.kind not in "fiu":
-            raise DataError(f"{path}: expected numbers, found {array.dtype}")
-        return array.astype(np.float64)
+        # Room for an image of another size: its shape is told beside the other defects of the image.
+        most = max(_ROOM, 4 * 3 * self.data.size[0] * self.data.size[1])
+        return read_array(self.folder / name / f"{index}.npy", most).astype(np.float64)
 
 
 def _shaped(array: np.ndarray, shape: tuple[int, ...], name: str, problems: list[str]) -> np.ndarray:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from PIL import Image
 from pydantic import Field
 
 from mtlbench.datasets import Dataset, Split
@@ -16,6 +15,7 @@ from mtlbench.datasets.geometry.camera import NYUV2_CAMERA
 from mtlbench.datasets.geometry.normals import normals_from_depth
 from mtlbench.datasets.geometry.resize import nearest_pixels, resize_nearest, resize_picture
 from mtlbench.datasets.raw.files import RawFile, digest_of_folder, require
+from mtlbench.datasets.raw.pictures import read_picture
 from mtlbench.system.errors import DataError
 
 _SITE = "horatio.cs.nyu.edu/mit/silberman"
@@ -53,6 +53,8 @@ _FILES = (
 #: Rows and columns inside which the depth sensor's field of view lies: 427 x 561 pixels, from the authors' toolbox
 #: (get_projection_mask.m: rows 45:471 and columns 41:601, counted from 1).
 _BOX = (slice(44, 471), slice(40, 601))
+#: Folders of the archive of published normals, and what their pictures are read as.
+_ARCHIVE = {"normals": "RGB", "masks": "L"}
 
 
 class NYUv2(Dataset):
@@ -111,7 +113,7 @@ class NYUv2(Dataset):
         """Digests of the files read, and of the normals' folders when they are used."""
         found = super().sources(raw)
         if self.normals == "archive":
-            found |= {name: digest_of_folder(Path(raw) / name, "*.png") for name in ("normals", "masks")}
+            found |= {name: digest_of_folder(Path(raw) / name, "*.png") for name in _ARCHIVE}
         return found
 
     def splits(self, raw: Path) -> Mapping[str, Split]:
@@ -126,7 +128,7 @@ class NYUv2(Dataset):
             _check_archive(raw, count)
         if len(numbers["train"]):
             check_orientation(path, np.concatenate([numbers["train"], numbers["test"]]))
-        scenes = nyu.scene_numbers(path)
+        scenes = nyu.scene_numbers(path, count)
         # h5py objects must not travel to other processes; each opens the file for itself.
         return {
             name: Split(
@@ -194,10 +196,8 @@ def read_archive(raw: Path, number: int) -> np.ndarray:
     The PNG stores round(127.5 n + 127) with red = x, green = z, blue = -y; (127, 127, 127) and a black mask are
     invalid.
     """
-    with Image.open(raw / "normals" / f"{number:04d}.png") as file:
-        pixels = np.asarray(file.convert("RGB")).astype(np.float32)
-    with Image.open(raw / "masks" / f"{number:04d}.png") as file:
-        mask = np.asarray(file.convert("L")) > 0
+    pixels, mask = (_archive_picture(raw / folder / f"{number:04d}.png", mode) for folder, mode in _ARCHIVE.items())
+    pixels, mask = pixels.astype(np.float32), mask > 0
     n = (pixels - 127) / 127.5
     normals = np.stack([n[..., 0], -n[..., 2], n[..., 1]])
     length = np.sqrt((normals**2).sum(0))
@@ -206,8 +206,15 @@ def read_archive(raw: Path, number: int) -> np.ndarray:
     return np.where(valid, normals / np.maximum(length, 1e-6), 0)
 
 
+def _archive_picture(path: Path, mode: str) -> np.ndarray:
+    picture = read_picture(path, str(path), mode)
+    if picture.shape[:2] != (480, 640):
+        raise DataError(f"{path}: expected 640 x 480 pixels, found {picture.shape[1]} x {picture.shape[0]}")
+    return picture
+
+
 def _check_archive(raw: Path, count: int) -> None:
-    for folder in ("normals", "masks"):
+    for folder in _ARCHIVE:
         missing = [number for number in range(count) if not (raw / folder / f"{number:04d}.png").is_file()]
         if missing:
             raise DataError(

@@ -79,6 +79,15 @@ def how_to_get(file: RawFile) -> str:
     return f"download {file.urls[0]}" if file.urls else "this file has no public address"
 
 
+def beginning(path: Path) -> str:
+    """What a file is, for messages about one of the wrong kind: its size and first bytes."""
+    try:
+        with open(path, "rb") as file:
+            return f"{path.stat().st_size} bytes that begin with {file.read(8)!r}"
+    except OSError as error:
+        return f"nothing readable ({error.strerror})"
+
+
 def digest_of(path: Path, algorithm: str = "sha256") -> str:
     """The digest of a file, computed once per process and state of the file."""
     state = path.stat()

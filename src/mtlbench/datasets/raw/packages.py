@@ -4,11 +4,23 @@ Nothing is ever unpacked: members are read by name.
 """
 
 import functools
+import hashlib
 import os
+import struct
 import zipfile
+import zlib
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mtlbench.system.errors import DataError
+
+#: Bytes of one unpacked file; the largest official ones, pictures of 2048 x 1024 pixels, have 3 MB.
+_LARGEST = 64 << 20
+#: What zipfile raises for files that are damaged, in its own structures or in the packed bytes.
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, KeyError, ValueError, NotImplementedError,
+    RuntimeError, OverflowError, IndexError,
+)  # fmt: skip
 
 
 def find(raw: Path, package: str) -> Path | None:
@@ -28,23 +40,59 @@ def names(place: Path) -> list[str]:
     for member in members:
         name = member.filename
         if name.startswith("/") or "\\" in name or ".." in PurePosixPath(name).parts:
-            raise DataError(f"{place}: member '{name}' points outside the archive; this is not the official file")
+            raise DataError(f"{place}: member {name!r} points outside the archive; this is not the official file")
         if name in seen:
-            raise DataError(f"{place}: member '{name}' is there twice; this is not the official file")
+            raise DataError(f"{place}: member {name!r} is there twice; this is not the official file")
         seen.add(name)
     return sorted(seen)
 
 
 def read(place: Path, name: str) -> bytes:
-    """The content of one file; raises DataError when the archive is damaged there."""
-    if place.is_dir():
-        return (place.parent / name).read_bytes()
+    """The content of one file; raises DataError when it is damaged, encrypted or larger than any official one."""
     try:
-        return _archive(place).read(name)
-    except (zipfile.BadZipFile, EOFError, OSError, KeyError, NotImplementedError) as error:
+        if place.is_dir():
+            return _read_file(place.parent / name)
+        archive = _archive(place)
+        member = archive.getinfo(name)
+        _check_member(place, member)
+        with archive.open(member) as file:
+            # A bounded read: what a header states about its size need not be true.
+            return file.read(member.file_size + 1)
+    except _BROKEN as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{place}: member '{name}' cannot be read ({error}): the file is damaged. Get it again"
-        ) from error
+            f"{place}: member {name!r} cannot be read ({reason}): the file is damaged. Get it again"
+        ) from None
+
+
+def content_digest(place: Path, chosen: Sequence[str]) -> str:
+    """The SHA-256 of the names and contents of these files: the same for a zip file and the folder unpacked from it."""
+    total = hashlib.sha256()
+    for name in sorted(chosen):
+        total.update(f"{name} {hashlib.sha256(read(place, name)).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _read_file(path: Path) -> bytes:
+    size = path.stat().st_size
+    if not path.is_file() or size > _LARGEST:
+        raise DataError(f"{path}: expected a file of at most {_LARGEST} bytes, found {size}; it is not an official one")
+    return path.read_bytes()
+
+
+def _check_member(place: Path, member: zipfile.ZipInfo) -> None:
+    where = f"{place}: member {member.filename!r}"
+    if member.flag_bits & 1:
+        raise DataError(f"{where} is encrypted, the official file has no password. Get it again")
+    # Other methods are unpacked without a bound on memory.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(
+            f"{where} is packed by method {member.compress_type}, expected stored or deflated; pack it again"
+        )
+    if member.file_size > _LARGEST:
+        raise DataError(
+            f"{where} unpacks to {member.file_size} bytes, expected at most {_LARGEST}; this is not the official file"
+        )
 
 
 def _archive(place: Path) -> zipfile.ZipFile:
@@ -57,8 +105,8 @@ def _archive(place: Path) -> zipfile.ZipFile:
 def _opened(place: Path, _size: int, _changed: int, _process: int) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(place)
-    except zipfile.BadZipFile as error:
+    except _BROKEN as error:
         raise DataError(
             f"{place}: expected a zip file, found {place.stat().st_size} bytes that are none ({error}). If the "
             "download was cut off, remove the file and get it again"
-        ) from error
+        ) from None
