@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mtlbench.report.evidence import stability
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.stability import (
     CONVENTIONS,
@@ -27,6 +28,15 @@ def test_choosing_on_the_test_set_flatters_by_what_the_files_say(analysis: Analy
     # the made-up "best_on_test" is 2 % better in every metric
     assert table["best on test"].to_numpy() == pytest.approx(np.full(len(table), 2.0))
     assert table["last epoch"].to_numpy() == pytest.approx(np.zeros(len(table)))
+
+
+def test_optimism_counts_primary_metrics_and_leaves_out_what_is_zero_or_undefined(analysis: Analysis) -> None:
+    columns = analysis.grid.columns
+    base = {c.name: np.array([1.0, 1.0, 0.0]) for c in columns}
+    better = {c.name: np.array([1.1 if c.metric.higher_is_better else 0.9] * 3) for c in columns}
+    better |= {c.name: np.full(3, 99.0) for c in columns if not c.metric.primary}
+    better["depth_abs_error"] = np.array([0.7, np.nan, 0.7])
+    assert stability._gain(analysis, better, base) == pytest.approx(((10 + 30 + 10) / 3 + (10 + 10) / 2) / 2)
 
 
 def test_rankings_of_the_same_scores_agree(analysis: Analysis) -> None:

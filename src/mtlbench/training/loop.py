@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtlbench.metrics.metric import Metric
 from mtlbench.models import Model, shared_parameters
 from mtlbench.plan.params import Protocol, Training
 from mtlbench.system.errors import DivergedError, Interrupted
@@ -118,6 +119,11 @@ class Trainer:
         """The splits that are evaluated after every epoch."""
         test = self.protocol.name == "paper" or self.protocol.record_test
         return ["val"] * (self.protocol.name == "held_out") + ["test"] * test
+
+    @property
+    def metrics(self) -> dict[str, tuple[Metric, ...]]:
+        """{task: its metrics}."""
+        return {name: task.metrics for name, task in self.tasks.items()}
 
     @property
     def metric_names(self) -> dict[str, list[str]]:
@@ -305,9 +311,9 @@ class Trainer:
         return row
 
     def _remember_best(self) -> None:
-        """Under ``held_out`` keep the weights of the best epoch so far on the held-out images."""
+        """Under ``held_out`` keep the weights of the epoch whose metrics on the held-out images are best so far."""
         if self.protocol.name != "held_out":
             return
-        if history.best_epoch(self.rows, "val", list(self.tasks)) == self.epoch:
+        if history.best_epoch(self.rows, "val", self.metrics) == self.epoch:
             state = {name: value.clone() for name, value in self.model.state_dict().items()}
             self.best = {"epoch": self.epoch, "model": state}

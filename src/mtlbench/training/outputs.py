@@ -41,20 +41,19 @@ def write_outputs(staged: Path, trainer: Trainer, status: str) -> dict[str, Path
 
 def summarise(trainer: Trainer, final: Evaluation) -> dict[str, Any]:
     """``metrics.json``: the reported numbers and the same under the other rules in use."""
-    names = trainer.metric_names
-    rows = trainer.rows
+    names, rows = trainer.metric_names, trainer.rows
     found: dict[str, Any] = {"protocol": trainer.protocol.model_dump(), "final": final.metrics}
-    if f"test_loss_{next(iter(names))}" in rows[-1]:
-        found["last"] = history.at_epoch(rows, len(rows) - 1, "test", names)
-        found["mean_last_10"] = history.mean_of_last(rows, rules.LAST, "test", names)
-        best = history.best_epoch(rows, "test", list(names))
-        found["best_on_test"] = history.at_epoch(rows, best, "test", names)
     if trainer.best is not None:
         found["best_on_held_out"] = found["reported"] = final.metrics
         found["best_epoch"] = trainer.best["epoch"]
     else:
         assert trainer.protocol.last_epochs is not None
         found["reported"] = history.mean_of_last(rows, trainer.protocol.last_epochs, "test", names)
+    if "test" in trainer.recorded:
+        found["last"] = history.at_epoch(rows, len(rows) - 1, "test", names)
+        found["mean_last_10"] = history.mean_of_last(rows, rules.LAST, "test", names)
+        best = history.flattering_epoch(rows, "test", trainer.metrics, found["reported"])
+        found["best_on_test"] = history.at_epoch(rows, best, "test", names)
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from mtlbench.metrics.delta_m import relative_gain
 from mtlbench.metrics.ranks import kendall_tau, swapped_pairs
 from mtlbench.metrics.rules import LAST
 from mtlbench.report.evidence.analysis import Analysis
@@ -73,10 +74,11 @@ def by_protocol(analysis: Analysis) -> pd.DataFrame:
 
 
 def optimism(analysis: Analysis) -> pd.DataFrame:
-    """By how much each other rule flatters: change of every metric against what is reported.
+    """By how much each other rule flatters: change of the primary metrics against what is reported.
 
-    In percent of the value, averaged over all metrics and seeds of a row, positive = looks better. Unlike Delta_m this
-    does not depend on how the baseline was chosen.
+    In percent of the value, averaged over the tasks and seeds of a row, positive = looks better. Unlike Delta_m this
+    does not depend on how the baseline was chosen. The epoch of "best on test" has the largest such gain of all, so its
+    number is never negative. A value of 0 or an undefined one is left out.
     """
     titles = rule_titles(analysis)
     records = {}
@@ -94,12 +96,10 @@ def optimism(analysis: Analysis) -> pd.DataFrame:
 
 
 def _gain(analysis: Analysis, values: Mapping[str, np.ndarray], base: Mapping[str, np.ndarray]) -> float:
-    gains = []
-    for column in analysis.grid.columns:
-        sign = 100 if column.metric.higher_is_better else -100
-        with np.errstate(all="ignore"):
-            gains.append(sign * (values[column.name] - base[column.name]) / base[column.name])
-    return float(np.mean(gains))
+    columns = [column for column in analysis.grid.columns if column.metric.primary]
+    gains = np.array([relative_gain(values[c.name], base[c.name], c.metric) for c in columns])
+    defined = np.isfinite(gains).any(axis=0)
+    return mean(np.nanmean(gains[:, defined], axis=0))
 
 
 def by_convention(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFrame]:
