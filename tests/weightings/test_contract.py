@@ -160,6 +160,8 @@ def test_state_dict_continues_bit_for_bit(name, problem, weighting):
     resumed, other, other_optimiser = fresh()
     for parameter, value in zip((*resumed.shared, *resumed.heads), saved, strict=True):
         parameter.data.copy_(value)
+    told = {key: tuple(value.shape) for key, value in other.state_dict().items()} | other.lazy_shapes(resumed.shared)
+    assert {key: tuple(value.shape) for key, value in state.items()} == told, "checkpoints are checked by these shapes"
     other.load_state_dict(state)
     other_optimiser.load_state_dict(adam)
     other_history = [list(row) for row in history]
