@@ -23,6 +23,7 @@ from rich.table import Table
 
 from mtlbench.plan import grid, keys, places
 from mtlbench.plan.params import Params, load
+from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.system.console import console
 from mtlbench.system.files import write_json, write_text
 
@@ -111,7 +112,7 @@ class Stubs:
             spec = grid.report_spec(params, "scale")
             write_json(places.summary("scale") / "metrics.json", {cell: {"loss": 1.0} for cell in spec["cells"]})
             write_text(places.summary("scale") / "curves.csv", "row,epoch,mean\nstub,1,1.0\n")
-            keys.write_manifest(places.summary("scale"), spec, {})
+            write_manifest(places.summary("scale"), spec, {})
             _result(places.report("scale"), spec, {"index.html": 500_000}, "report")
 
     def _environment(self) -> dict[str, str]:
@@ -176,19 +177,13 @@ def _cell(cell: grid.Cell) -> None:
     for name, size in SIZES.items():
         path = (cell.checkpoint_folder if name.endswith(".safetensors") else cell.folder) / name
         outputs[name] = _stub(path, size, cell.key)
-    keys.write_manifest(
-        cell.folder,
-        cell.spec,
-        outputs,
-        status="complete",
-        data={"train/image.npy": cell.dataset.key},
-        seconds_total=60.0,
-    )
+    facts = {"status": "complete", "data": {"train/image.npy": cell.dataset.key}, "seconds_total": 60.0}
+    write_manifest(cell.folder, cell.spec, outputs, facts)
 
 
 def _result(folder: Path, spec: keys.Spec, sizes: dict[str, int], seed: str) -> None:
     outputs = {name: _stub(folder / name, size, seed) for name, size in sizes.items()}
-    keys.write_manifest(folder, spec, outputs)
+    write_manifest(folder, spec, outputs)
 
 
 def _stub(path: Path, size: int, seed: str) -> Path:

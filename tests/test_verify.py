@@ -9,11 +9,12 @@ import safetensors.torch
 import torch
 
 from mtlbench import pipeline, verify
-from mtlbench.plan import grid, keys, places
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.reproduce import reproduce
 from mtlbench.runs import status
-from mtlbench.system.errors import DataError
+from mtlbench.runs.manifest import write as write_manifest
+from mtlbench.system.errors import DataError, MtlbenchError
 from mtlbench.system.files import digest, read_json, write_json
 from mtlbench.training.again import differences
 from mtlbench.training.cell import run_cell
@@ -94,7 +95,7 @@ def test_a_manifest_whose_names_lead_elsewhere_is_refused(cell, name: str) -> No
     manifest = read_json(cell.manifest)
     manifest["outputs"][name] = manifest["outputs"]["history.csv"]
     replace(cell.manifest, manifest)
-    with pytest.raises(DataError, match="expected plain file names"):
+    with pytest.raises(VerificationError, match="expected plain file names"):
         verify.verify(load(), None, print)
     shutil.copy(cell.manifest, places.store() / cell.key / "other")
     (places.store() / cell.key / "other").replace(places.store() / cell.key / cell.manifest.name)
@@ -176,10 +177,10 @@ def test_a_changed_array_is_found_and_nothing_is_reproduced_from_it(cell, monkey
 
 def test_a_changed_table_of_the_report_is_found(cell, edit) -> None:
     spec = grid.report_spec(load(), "tiny")
-    table = grid.report_folder("tiny") / "table.csv"
+    table = places.report("tiny") / "table.csv"
     table.parent.mkdir(parents=True)
     table.write_text("miou\n12.5\n")
-    keys.write_manifest(table.parent, spec, {"table.csv": table})
+    write_manifest(table.parent, spec, {"table.csv": table})
     verify.verify(load(), "tiny", print)
     table.write_text("miou\n92.5\n")
     with pytest.raises(VerificationError, match=r"table\.csv: its content changed.*`mtlbench report tiny`"):
@@ -213,10 +214,12 @@ def test_a_damaged_manifest_is_named_with_its_remedy(cell, content: str) -> None
     for command in (
         lambda: verify.verify(load(), None, print),
         lambda: reproduce(cell, load().runtime, print),
-        lambda: status.state(cell),
     ):
-        with pytest.raises(DataError, match=rf"{cell.manifest}: damaged .*`dvc checkout`, or delete it"):
+        with pytest.raises(MtlbenchError, match=rf"{cell.manifest}: damaged .*`dvc checkout`, or delete it"):
             command()
+    found = status.state(cell)
+    assert found.name == "damaged"
+    assert found.detail.startswith(f"{cell.manifest}: damaged")
 
 
 def test_a_manifest_of_another_spec_is_found(cell) -> None:

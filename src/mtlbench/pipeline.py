@@ -7,6 +7,7 @@ from typing import Any
 
 from mtlbench.plan import grid, keys, places
 from mtlbench.plan.params import Params
+from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import read_json, write_json, write_text
 
@@ -33,7 +34,7 @@ def download(params: Params, name: str) -> None:
         files = [replace(file, urls=(f"{data.source.rstrip('/')}/{file.name}",)) for file in files]
     folder = grid.raw_folder(data)
     fetch(files, folder)
-    keys.write_manifest(folder, grid.raw_spec(data), {
+    write_manifest(folder, grid.raw_spec(data), {
         file.name: folder / file.name for file in files if (folder / file.name).exists()
     })  # fmt: skip
 
@@ -73,7 +74,7 @@ def aggregate(params: Params, name: str, key: str | None = None) -> Path:
     folder = places.summary(name)
     _forget(folder)
     outputs = write_summary(report_input(params, name, partial=False), folder)
-    return keys.write_manifest(folder, spec, outputs)
+    return write_manifest(folder, spec, outputs)
 
 
 def report(params: Params, name: str, key: str | None = None, partial: bool = False) -> Path:
@@ -92,7 +93,7 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     build_report(report_input(params, name, partial), folder, params.runtime.workers)
     if not partial:
         outputs = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-        keys.write_manifest(folder, spec, outputs)
+        write_manifest(folder, spec, outputs)
     return folder / "index.html"
 
 

@@ -5,13 +5,12 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from mtlbench import verify
 from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime
-from mtlbench.runs import store
+from mtlbench.runs.manifest import Manifest, read_cell
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import read_json
 from mtlbench.verify import VerificationError
@@ -37,23 +36,23 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
             f"{cell.path}: there is no result to reproduce ({cell.manifest} is absent). Run `mtlbench train "
             f"{cell.path}` or `dvc pull` first."
         )
-    recorded = store.read_manifest(cell.manifest)
+    recorded = read_cell(cell)
     _check_before(cell, recorded)
     metrics = cell.folder.absolute() / "metrics.json"
-    runtime = runtime.model_copy(update={"threads": recorded["threads"], "compile": recorded["compiled"]})
+    runtime = runtime.model_copy(update={"threads": recorded.facts["threads"], "compile": recorded.facts["compiled"]})
     with tempfile.TemporaryDirectory(prefix="mtlbench-reproduce-") as folder, _elsewhere(Path(folder)):
         from mtlbench.training.again import differences
         from mtlbench.training.cell import run_cell
 
         run_cell(cell, runtime, record_divergence=True)
-        again = read_json(cell.manifest)
+        again = read_cell(cell)
         problems: list[str] = []
         changed = setting_changes(recorded, again)
-        if again["status"] != recorded["status"]:
-            problems.append(f"it is {again['status']} now, {recorded['status']} was recorded")
+        if again.status != recorded.status:
+            problems.append(f"it is {again.status} now, {recorded.status} was recorded")
         elif not changed:
             problems += _other_bytes(recorded, again)
-        elif recorded["status"] == "complete":
+        elif recorded.status == "complete":
             before, now = (read_json(path)["reported"] for path in (metrics, cell.folder / "metrics.json"))
             problems += differences(before, now, tolerance)
     if problems:
@@ -61,38 +60,39 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
     if changed:
         say(f"{cell.path}: every reported metric agrees within {tolerance:.1%} ({'; '.join(changed)})")
     else:
-        say(f"{cell.path}: all {len(recorded['outputs'])} outputs have the same bytes")
+        say(f"{cell.path}: all {len(recorded.outputs)} outputs have the same bytes")
 
 
-def _check_before(cell: Cell, recorded: dict[str, Any]) -> None:
+def _check_before(cell: Cell, recorded: Manifest) -> None:
     """Training takes long: what would make it useless is found first."""
     problems = verify.check(cell, recorded)
     if cell.dataset.manifest.exists():
         problems += verify.check_folder(cell.dataset.manifest, f"mtlbench prepare {cell.dataset.name}")
-        now = {name: output["sha256"] for name, output in read_json(cell.dataset.manifest)["outputs"].items()}
+        now = Manifest.read(cell.dataset.manifest).outputs
         problems += [
             f"{cell.path}: data of '{name}' differs: prepare the dataset again"
-            for name, value in recorded["data"].items()
-            if now.get(name) != value
+            for name, value in recorded.data.items()
+            if name not in now or now[name].sha256 != value
         ]
     if problems:
         raise VerificationError("\n".join(problems))
 
 
-def setting_changes(recorded: dict[str, Any], again: dict[str, Any]) -> list[str]:
+def setting_changes(recorded: Manifest, again: Manifest) -> list[str]:
     """In words, what differs between two manifests that can change bits."""
-    pairs = [(name, recorded[name], again[name]) for name in _SETTING]
-    pairs.append(("torch", recorded["versions"].get("torch"), again["versions"].get("torch")))
+    pairs = [(name, recorded.facts[name], again.facts[name]) for name in _SETTING]
+    before, now = (one.provenance["versions"].get("torch") for one in (recorded, again))
+    pairs.append(("torch", before, now))
     found = [f"{name} {new} instead of {old}" for name, old, new in pairs if old != new]
-    parts = len(recorded.get("segments", []))
+    parts = len(recorded.facts.get("segments", []))
     return [*found, f"trained in one go instead of {parts} parts of other code or threads"] if parts > 1 else found
 
 
-def _other_bytes(recorded: dict[str, Any], again: dict[str, Any]) -> list[str]:
+def _other_bytes(recorded: Manifest, again: Manifest) -> list[str]:
     return [
         f"{name} has other bytes than recorded, on the same hardware and torch"
-        for name, output in recorded["outputs"].items()
-        if again["outputs"].get(name, {}).get("sha256") != output["sha256"]
+        for name, output in recorded.outputs.items()
+        if again.outputs.get(name) != output
     ]
 
 

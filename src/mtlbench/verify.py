@@ -1,16 +1,16 @@
 """Is every result what its manifest says, and does params.yaml still ask for it?"""
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mtlbench.plan import grid, keys
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.runs import store
+from mtlbench.runs.manifest import MISSING, Manifest, read_cell
 from mtlbench.runs.prune import Say
-from mtlbench.system.errors import MtlbenchError
-from mtlbench.system.files import digest, read_json
+from mtlbench.system.errors import DamagedError, MtlbenchError
 
 
 class VerificationError(MtlbenchError):
@@ -30,16 +30,20 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
     others = _other_manifests(params, names)
     problems = [problem for path, mend in others.items() for problem in check_folder(path, mend, quick)]
     checked = 0
-    seen: dict[str, dict[str, dict[str, str]]] = {}
+    seen: dict[str, dict[str, Mapping[str, str]]] = {}
     complete: list[Cell] = []
     for name in names:
         for cell in grid.cells(params, name):
             if cell.manifest.exists():
-                manifest = store.read_manifest(cell.manifest)
-                problems += check(cell, manifest, quick)
                 checked += 1
-                seen.setdefault(cell.dataset.key, {})[cell.path] = manifest["data"]
-                if manifest["status"] == "complete":
+                try:
+                    manifest = read_cell(cell)
+                except DamagedError as error:
+                    problems.append(str(error))
+                    continue
+                problems += check(cell, manifest, quick)
+                seen.setdefault(cell.dataset.key, {})[cell.path] = manifest.data
+                if manifest.status == "complete":
                     complete.append(cell)
     problems += _same_data(seen)
     for cell in random.sample(complete, min(deep, len(complete))) if not problems else ():
@@ -66,41 +70,28 @@ def _other_manifests(params: Params, names: list[str]) -> dict[Path, str]:
 def check_folder(manifest: Path, command: str, quick: bool = False) -> list[str]:
     """The problems of the files beside a manifest; ``command`` makes them again."""
     try:
-        outputs = read_json(manifest)["outputs"]
-        sizes = {manifest.parent / name: (output["bytes"], output["sha256"]) for name, output in outputs.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return [f"{manifest}: damaged; `dvc checkout`, or delete it and run `{command}`"]
+        problems = Manifest.read(manifest).problems(quick=quick)
+    except DamagedError as error:
+        return [f"{error} and run `{command}`"]
     return [
-        f"{path}: {wrong}; `dvc checkout`, or delete {manifest} and run `{command}`"
-        for path, (size, sha256) in sizes.items()
-        if (wrong := _wrong(path, size, sha256, quick))
+        f"{path}: {wrong}; `dvc checkout`, or delete {manifest} and run `{command}`" for path, wrong in problems.items()
     ]
 
 
-def _wrong(path: Path, size: int, sha256: str, quick: bool) -> str | None:
-    """What is wrong with a file in words, None when nothing is."""
-    if not path.is_file():
-        return "missing"
-    changed = path.stat().st_size != size or (not quick and digest(path) != sha256)
-    return "its content changed" if changed else None
-
-
-def check(cell: Cell, manifest: dict[str, Any], quick: bool = False) -> list[str]:
+def check(cell: Cell, manifest: Manifest, quick: bool = False) -> list[str]:
     """The problems of one complete cell with this manifest."""
     problems = []
-    if keys.key(manifest["spec"]) != cell.key:
+    if keys.key(manifest.spec) != cell.key:
         problems.append(f"{cell.path}: the manifest's spec does not give its key {cell.key}; train the cell again")
-    for name, output in manifest["outputs"].items():
-        path = (cell.checkpoint_folder if name in store.WEIGHTS else cell.folder) / name
-        wrong = _wrong(path, output["bytes"], output["sha256"], quick)
-        if wrong == "missing":
+    for path, wrong in manifest.problems(store.place_of(cell), quick).items():
+        if wrong == MISSING:
             problems.append(f"{path}: missing; `dvc pull`, or delete {cell.manifest} to train the cell again")
-        elif wrong:
+        else:
             problems.append(f"{path}: {wrong}; delete {cell.manifest} and run again, or `dvc checkout`")
     return problems
 
 
-def _same_data(seen: dict[str, dict[str, dict[str, str]]]) -> list[str]:
+def _same_data(seen: Mapping[str, Mapping[str, Mapping[str, str]]]) -> list[str]:
     """Cells of one dataset key must have read the same bytes of every array that both used."""
     problems = []
     for by_cell in seen.values():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench.plan import extensions, grid
+from mtlbench.plan import extensions, grid, places
 from mtlbench.plan.params import load
 from mtlbench.plan.registry import entries
 from mtlbench.runs import provenance
@@ -200,6 +200,6 @@ def test_dataset_task_model_and_weighting_of_a_folder_train_and_are_reported(who
     assert 0 < reported["albedo"]["abs_error"] <= reported["albedo"]["rms_error"]
     if processes == 1:
         mtlbench("report", "mine", folder=whole.parent)
-        page = (whole.parent / "results/report/mine/index.html").read_text()
+        page = (whole.parent / places.report("mine") / "index.html").read_text()
         assert "RMS err." in page
         assert "inverse_loss" in page

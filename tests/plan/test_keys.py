@@ -36,17 +36,3 @@ def test_a_key_is_golden() -> None:
 def test_a_spec_refuses_numbers_that_json_lacks(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         keys.key({"a": bad})
-
-
-def test_a_manifest_records_digests_and_is_found(tmp_path) -> None:
-    output = tmp_path / "out.txt"
-    output.write_text("abc")
-    path = keys.write_manifest(tmp_path, {"a": 1}, {"out.txt": output}, status="complete")
-    assert path.name == "manifest.015abd7f5cc57a2d.json"
-    assert keys.find_manifest(tmp_path) == path
-    record = keys.read_manifest(path)
-    assert record["outputs"]["out.txt"] == {
-        "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-        "bytes": 3,
-    }
-    assert record["status"] == "complete"

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from mtlbench.plan.keys import write_manifest
 from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import CellInput, ReportInput
+from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.tasks import Task, make_tasks, totals
 
 CLASSES = ["bed", "books", "ceiling", "chair", "floor", "table", "wall"]
@@ -171,7 +171,7 @@ def write_cell(
         "inference_seconds_per_image": 0.081 * size_factor, "peak_memory_bytes": 3 * 2**30,
         "versions": {"torch": "2.11.0", "python": "3.11.7"}, "commit": "0123456789abcdef", "source": "feedbeef",
     }  # fmt: skip
-    return json.loads(write_manifest(folder, spec, outputs, **facts).read_text(encoding="utf-8"))["key"]
+    return json.loads(write_manifest(folder, spec, outputs, facts).read_text(encoding="utf-8"))["key"]
 
 
 def make_report(

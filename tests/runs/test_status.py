@@ -95,7 +95,7 @@ def test_done_diverged_and_stored(cell) -> None:
     entry = places.store() / cell.key
     write_json(entry / cell.manifest.name, {})
     assert state(cell).name == "stored"
-    record = {"spec": cell.spec, "outputs": {}, "data": {}, "seconds_total": 5.0}
+    record = {"key": cell.key, "spec": cell.spec, "outputs": {}, "data": {}, "seconds_total": 5.0}
     write_json(cell.manifest, {**record, "status": "complete"})
     assert (state(cell).name, state(cell).seconds) == ("done", 5.0)
     write_json(cell.manifest, {**record, "status": "diverged", "reason": "NaN at epoch 1"})
@@ -124,3 +124,15 @@ def test_the_table_shows_every_cell(project, capsys) -> None:
 )
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"epoch": "x"}', '{"reason": 1}'])
+def test_damaged_files_of_a_run_are_no_traceback(cell, work, text: str) -> None:
+    work.mkdir(parents=True)
+    (work / "progress.json").write_text(text)
+    (work / "failure.json").write_text(text)
+    assert state(cell).name in ("pending", "failed")
+    with lease.lease(places.cell_lease(cell.key), CELL):
+        assert state(cell).detail.startswith("starting on")
+    other_holder(places.cell_lease(cell.key), started="0")
+    assert state(cell).name in ("killed", "failed")

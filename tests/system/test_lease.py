@@ -114,3 +114,18 @@ def test_many_processes_never_hold_it_together(tmp_path, monkeypatch) -> None:
     for process in processes:
         process.join(30)
     assert (tmp_path / "n").read_text() == "40"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"token": 1}'])
+def test_a_damaged_lease_is_held_until_it_is_silent(tmp_path, monkeypatch, text: str) -> None:
+    path = tmp_path / "lease.json"
+    path.write_text(text)
+    found = module.holder(path)
+    assert found is not None
+    assert (found.pid, found.lost) == (0, False)
+    with pytest.raises(BusyError, match="damaged lease file"), lease(path, "x"):
+        pass
+    monkeypatch.setattr(module, "EXPIRES", -1.0)
+    with lease(path, "x") as held:
+        assert held.held
+    assert not path.exists()

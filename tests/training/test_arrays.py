@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from mtlbench import pipeline
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
+from mtlbench.runs.manifest import Manifest, Output
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import digest, read_json
 from mtlbench.training.arrays import PreparedArrays
@@ -24,7 +26,7 @@ def cell(project) -> grid.Cell:
 
 
 def prepared(cell: grid.Cell) -> PreparedArrays:
-    return PreparedArrays(cell.dataset.folder, read_json(cell.dataset.manifest))
+    return PreparedArrays(cell.dataset.folder, Manifest.read(cell.dataset.manifest))
 
 
 def refused(cell: grid.Cell, message: str, name: str = "depth", split: str = "train") -> None:
@@ -87,9 +89,9 @@ def test_what_is_no_array_is_refused(cell, content: bytes) -> None:
     path.write_bytes(content)
     refused(cell, f"found other data: {len(content)} bytes")
     rewrite(cell, "train/depth.npy", np.zeros(1))
-    manifest = read_json(cell.dataset.manifest)
+    manifest = Manifest.read(cell.dataset.manifest)
     path.write_bytes(content)
-    manifest["outputs"]["train/depth.npy"] = {"sha256": digest(path), "bytes": len(content)}
+    manifest = replace(manifest, outputs={**manifest.outputs, "train/depth.npy": Output.of(path)})
     with pytest.raises(DataError, match=r"expected float16 .*, found something else"):
         PreparedArrays(cell.dataset.folder, manifest).read("train", "depth")
 
@@ -140,6 +142,6 @@ def test_scenes_are_part_of_the_data(cell) -> None:
     rewrite(cell, "test/group.npy", np.zeros(2, np.int32))
     with pytest.raises(DataError, match=r"test/group\.npy: expected int32 \(3,\)"):
         prepared(cell).groups("test")
-    manifest = read_json(cell.dataset.manifest)
-    del manifest["outputs"]["test/group.npy"]
+    manifest = Manifest.read(cell.dataset.manifest)
+    manifest = replace(manifest, outputs={k: v for k, v in manifest.outputs.items() if k != "test/group.npy"})
     assert PreparedArrays(cell.dataset.folder, manifest).groups("test") is None, "the manifest knows no such file"

@@ -71,9 +71,11 @@ def report_targets(experiment):
 def captions_of(experiment):
     """{figure: caption} of a built report as reStructuredText; {} before."""
     captions = {}
-    with suppress(OSError, ValueError):
+    with suppress(OSError, MtlbenchError):
         captions = read_json(places.report(experiment) / "captions.json")
-    return {name: re.sub(r"([\\*_`|])", r"\\\1", text) for name, text in captions.items()}
+    if not isinstance(captions, dict):
+        return {}
+    return {name: re.sub(r"([\\*_`|])", r"\\\1", str(text)) for name, text in captions.items()}
 
 
 def print_partial_reports():

@@ -1,17 +1,14 @@
-"""Specs, keys and manifests: what decides whether a piece of work is done.
+"""Specs and keys: what decides whether a piece of work is done.
 
 A *spec* is a JSON value of all that a result depends on. Its *key* is the SHA-256 of its canonical form,
 16 hexadecimal digits. The last file that a job writes is ``manifest.<key>.json``: when it exists, the
-result is complete and belongs to exactly that spec.
+result is complete and belongs to exactly that spec (``runs/manifest.py`` reads and writes it).
 """
 
 import hashlib
 import json
 import math
-from pathlib import Path
 from typing import Any
-
-from mtlbench.system.files import digest, read_json, write_json
 
 Spec = dict[str, Any]
 
@@ -32,31 +29,6 @@ def key(spec: Any) -> str:
 def manifest_name(key_: str) -> str:
     """The file name of a manifest."""
     return f"manifest.{key_}.json"
-
-
-def find_manifest(folder: Path) -> Path | None:
-    """The manifest in ``folder``, or None. A folder holds at most one complete result."""
-    found = sorted(Path(folder).glob("manifest.*.json"))
-    return found[0] if found else None
-
-
-def write_manifest(folder: Path, spec: Spec, outputs: dict[str, Path], **extra: Any) -> Path:
-    """Write ``manifest.<key>.json`` into ``folder``; ``outputs`` are digested by name. It must be the last file."""
-    key_ = key(spec)
-    record = {
-        "key": key_,
-        "spec": spec,
-        "outputs": {name: {"sha256": digest(path), "bytes": path.stat().st_size} for name, path in outputs.items()},
-        **extra,
-    }
-    path = Path(folder) / manifest_name(key_)
-    write_json(path, record)
-    return path
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The record of a manifest file."""
-    return read_json(path)
 
 
 def _normal(value: Any) -> Any:

@@ -4,9 +4,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from mtlbench.plan import grid, keys, places
+from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
+from mtlbench.runs import manifest as manifests
 
 Say = Callable[[str], None]
 #: Folders that stay when they are empty.
@@ -37,7 +38,7 @@ def prune(params: Params, say: Say, dry_run: bool = False) -> None:
 
 def _stale(folder: Path, cell: Cell) -> bool:
     """True when the folder's result belongs to other parameters and the wanted one is not there."""
-    return keys.find_manifest(folder) is not None and not cell.manifest.exists()
+    return manifests.find(folder) is not None and not cell.manifest.exists()
 
 
 def _remove(path: Path, say: Say, dry_run: bool) -> None:

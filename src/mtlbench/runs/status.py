@@ -3,9 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
@@ -13,7 +13,9 @@ from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.runs import store
+from mtlbench.runs.manifest import read_cell
 from mtlbench.system.console import console
+from mtlbench.system.errors import DamagedError
 from mtlbench.system.files import read_json
 from mtlbench.system.lease import holder
 
@@ -22,8 +24,22 @@ STALLED = 300.0
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where a run is (``progress.json``): epochs done of all, seconds that one takes, its process, when it said so."""
+
+    epoch: float
+    epochs: int
+    seconds_per_epoch: float
+    host: str
+    pid: int
+    updated: float
+
+
+@dataclass(frozen=True)
 class State:
-    """``name``: done, diverged, running, stalled, killed, stopped, failed, stored or pending; ``detail`` for people.
+    """``name``: done, diverged, damaged, running, stalled, killed, stopped, failed, stored or pending.
+
+    ``detail`` is for people.
 
     ``seconds``: what a finished run took, or about what a running one has left.
     """
@@ -37,29 +53,34 @@ class State:
 def state(cell: Cell) -> State:
     """Where one cell stands."""
     if cell.manifest.exists():
-        manifest = store.read_manifest(cell.manifest)
-        name = "done" if manifest["status"] == "complete" else "diverged"
-        return State(cell, name, manifest.get("reason", ""), manifest.get("seconds_total"))
+        return _finished(cell)
     if store.stored(cell.key) is not None:
         return State(cell, "stored", "finished before; the next run links it in without training")
     work = places.work_folder(cell.key)
     by = holder(places.cell_lease(cell.key))
-    progress = _read(work / "progress.json")
+    progress = _position(work / "progress.json")
     if by is not None and not by.lost:
-        if progress is not None and (progress["host"], progress["pid"]) == (by.host, by.pid):
+        if progress is not None and (progress.host, progress.pid) == (by.host, by.pid):
             return _running(cell, progress)
         elsewhere = by.folder != str(Path.cwd())
         return State(cell, "running", f"on {by.host}, for {by.folder}" if elsewhere else f"starting on {by.host}")
-    failure = _read(work / "failure.json")
+    failure = failure_reason(cell)
     if failure is not None:
-        return State(cell, "failed", failure["reason"])
+        return State(cell, "failed", failure)
     if by is not None:
-        where = f"in epoch {progress['epoch']:.1f} " if progress else ""
+        where = f"in epoch {progress.epoch:.1f} " if progress else ""
         lost = f"its process on {by.host} ended {where}without a word (killed, out of memory, a dead node)"
         return State(cell, "killed", f"{lost}; the next run continues")
     if any(work.glob("state-*.pt")):
         return State(cell, "stopped", "has a checkpoint; the next run continues")
     return State(cell, "pending")
+
+
+def failure_reason(cell: Cell) -> str | None:
+    """Why the last run of a cell failed, None when it did not (or what it left is damaged)."""
+    with suppress(FileNotFoundError, DamagedError, KeyError, TypeError):
+        return str(read_json(places.work_folder(cell.key) / "failure.json")["reason"])
+    return None
 
 
 def show(params: Params, experiment: str | None) -> None:
@@ -103,15 +124,27 @@ _COLOURS = {
     "running": "cyan",
     "failed": "red",
     "diverged": "red",
+    "damaged": "red",
     "killed": "red",
     "stalled": "yellow",
 }
 
 
-def _running(cell: Cell, progress: dict[str, Any]) -> State:
-    left = (progress["epochs"] - progress["epoch"]) * progress["seconds_per_epoch"]
-    silent = time.time() - progress["updated"]
-    where = f"epoch {progress['epoch']:.1f}/{progress['epochs']} on {progress['host']}"
+def _finished(cell: Cell) -> State:
+    try:
+        manifest = read_cell(cell)
+    except DamagedError as error:
+        return State(cell, "damaged", str(error))
+    return State(
+        cell, "done" if manifest.status == "complete" else "diverged", manifest.reason,
+        manifest.facts.get("seconds_total"),
+    )  # fmt: skip
+
+
+def _running(cell: Cell, progress: Position) -> State:
+    left = (progress.epochs - progress.epoch) * progress.seconds_per_epoch
+    silent = time.time() - progress.updated
+    where = f"epoch {progress.epoch:.1f}/{progress.epochs} on {progress.host}"
     if silent > STALLED:
         return State(cell, "stalled", f"{where}, has not moved for {duration(silent)}")
     return State(cell, "running", f"{where}, about {duration(left)} left", left)
@@ -127,8 +160,12 @@ def _table(name: str, states: list[State]) -> Table:
     return table
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return read_json(path)
-    except FileNotFoundError:
-        return None
+def _position(path: Path) -> Position | None:
+    """What a run last wrote of itself; None when it is absent or damaged."""
+    with suppress(FileNotFoundError, DamagedError, KeyError, TypeError, ValueError):
+        found = read_json(path)
+        return Position(
+            float(found["epoch"]), int(found["epochs"]), float(found["seconds_per_epoch"]),
+            str(found["host"]), int(found["pid"]), float(found["updated"]),
+        )  # fmt: skip
+    return None

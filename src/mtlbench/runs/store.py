@@ -8,13 +8,13 @@ contain the same cell share one entry. ``MTLBENCH_STORE`` names a store outside 
 import os
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mtlbench.plan import keys, places
 from mtlbench.plan.grid import Cell
-from mtlbench.system.errors import DataError
-from mtlbench.system.files import digest, fsync_folder, link_or_copy, read_json
+from mtlbench.runs.manifest import Manifest
+from mtlbench.system.files import fsync_folder, link_or_copy
 
 #: Outputs that are versioned apart from the small results because they are large.
 WEIGHTS = ("model.safetensors",)
@@ -53,42 +53,22 @@ def place(cell: Cell) -> bool:
     entry = stored(cell.key)
     if entry is None:
         return False
-    manifest = read_manifest(entry / keys.manifest_name(cell.key))
-    if any(_differs(entry / name, output["sha256"]) for name, output in manifest["outputs"].items()):
+    manifest = Manifest.read(entry / keys.manifest_name(cell.key))
+    if manifest.problems():
         shutil.rmtree(entry)
         return False
     for old in cell.folder.glob("manifest.*.json"):
         old.unlink()
-    for name in manifest["outputs"]:
-        target = cell.checkpoint_folder if name in WEIGHTS else cell.folder
-        link_or_copy(entry / name, target / name)
+    for name in manifest.outputs:
+        link_or_copy(entry / name, place_of(cell)(name))
     link_or_copy(entry / cell.manifest.name, cell.manifest)
-    _remove_others(cell.folder, {*manifest["outputs"], cell.manifest.name} - set(WEIGHTS))
+    _remove_others(cell.folder, {*manifest.outputs, cell.manifest.name} - set(WEIGHTS))
     return True
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The record of a cell's manifest; DataError when it is none or an output's name would lead out of the folder.
-
-    Manifests come from other machines (`dvc pull`, a shared store), and their names are joined to folders.
-    """
-    try:
-        manifest = read_json(path)
-        names = [name for name, output in manifest["outputs"].items() if output["sha256"] and output["bytes"] >= 0]
-        missing = {"spec", "data", "status"} - manifest.keys()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); `dvc checkout`, or delete it") from None
-    if missing:
-        raise DataError(f"{path}: damaged (without {', '.join(sorted(missing))}); `dvc checkout`, or delete it")
-    for name in names:
-        if name != Path(name).name or name in ("", ".", ".."):
-            raise DataError(f"{path}: expected plain file names under outputs, found '{name}'; delete this manifest")
-    return manifest
-
-
-def _differs(path: Path, sha256: str) -> bool:
-    """True when the file is absent or has other content."""
-    return not path.is_file() or digest(path) != sha256
+def place_of(cell: Cell) -> Callable[[str], Path]:
+    """Where an output of a finished cell lies in the tracked folders, by its name."""
+    return lambda name: (cell.checkpoint_folder if name in WEIGHTS else cell.folder) / name
 
 
 def _remove_others(path: Path, keep: set[str]) -> None:

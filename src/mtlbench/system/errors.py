@@ -3,6 +3,8 @@
 import difflib
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 
 class MtlbenchError(Exception):
@@ -21,6 +23,17 @@ class DataError(MtlbenchError):
     """Raw or prepared data is missing, damaged or of the wrong form."""
 
     exit_code = 3
+
+
+class DamagedError(DataError):
+    """A file of the project's own is not what the project writes; ``path`` is the file, ``why`` the finding."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: damaged ({why}); `dvc checkout`, or delete it")
+        self.path, self.why = Path(path), why
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.why)
 
 
 class DivergedError(MtlbenchError):

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from mtlbench.system.errors import DamagedError
+
 
 @contextlib.contextmanager
 def atomic_writer(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
@@ -47,8 +49,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The parsed content of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """The parsed content of a JSON file; DamagedError when it is none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(path, f"{type(error).__name__}: {error}") from None
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

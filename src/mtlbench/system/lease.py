@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlbench.system.errors import BusyError
+from mtlbench.system.errors import BusyError, DamagedError
 from mtlbench.system.files import read_json, write_json
 
 HEARTBEAT = 5.0
 EXPIRES = 60.0
+#: The holder that a damaged lease file names.
+_UNREADABLE = {"token": "", "folder": "", "host": "(a damaged lease file)", "namespace": "", "pid": 0, "started": None}
 
 
 class Lease:
@@ -144,8 +146,14 @@ def _break(path: Path, token: str) -> None:
 
 
 def _look(path: Path) -> tuple[dict[str, Any] | None, float]:
+    """The holder and when it was last heard of; one that nobody can read is kept until it is silent for long."""
     try:
-        return read_json(path), path.stat().st_mtime
+        touched = path.stat().st_mtime
+        try:
+            found = read_json(path)
+            return {**_UNREADABLE, **found}, touched
+        except (DamagedError, TypeError):
+            return _UNREADABLE, touched
     except FileNotFoundError:
         return None, 0.0
 

@@ -2,14 +2,13 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from mtlbench.datasets.prepared.maps import maps_of
+from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError
 
 #: An npy header is shorter.
@@ -23,17 +22,17 @@ class PreparedArrays:
     (about 1.5 s for a GB, once in a run). ``digests`` collects {"train/depth.npy": SHA-256} of what was read.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder = Path(folder)
         self.manifest = manifest
-        self.maps = maps_of(manifest["tasks"])
+        self.maps = maps_of(manifest.facts["tasks"])
         self.digests: dict[str, str] = {}
 
     def read(self, split: str, name: str) -> np.ndarray:
         """The array of an image or a task, (N, ...); raises DataError when it is not what was prepared, or broken."""
         path = f"{split}/{name}.npy"
         form = self.maps[name]
-        shape = (self.manifest["counts"][split], *form.shape(tuple(self.manifest["size"])))
+        shape = (self.manifest.facts["counts"][split], *form.shape(tuple(self.manifest.facts["size"])))
         array = self._read(path, np.dtype(form.dtype), shape)
         for index, image in enumerate(array):
             problem = form.broken(image)
@@ -44,9 +43,9 @@ class PreparedArrays:
     def groups(self, split: str) -> np.ndarray | None:
         """The scene number (N,) of each image, int32; None where every image is a scene of its own."""
         path = f"{split}/group.npy"
-        if path not in self.manifest["outputs"]:
+        if path not in self.manifest.outputs:
             return None
-        return self._read(path, np.dtype(np.int32), (self.manifest["counts"][split],))
+        return self._read(path, np.dtype(np.int32), (self.manifest.facts["counts"][split],))
 
     @property
     def _remedy(self) -> str:
@@ -60,7 +59,7 @@ class PreparedArrays:
         except FileNotFoundError:
             raise DataError(f"{where}: no such prepared array. {self._remedy}") from None
         found = hashlib.sha256(content.data).hexdigest()
-        outputs = {name: output["sha256"] for name, output in self.manifest["outputs"].items()}
+        outputs = {name: output.sha256 for name, output in self.manifest.outputs.items()}
         if found != outputs.get(path):
             same = [name for name, sha256 in outputs.items() if sha256 == found]
             what = (

@@ -11,8 +11,8 @@ from mtlbench.models._cost import forward_flops, parameter_count
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Protocol, Runtime, Training
 from mtlbench.plan.registry import entry
+from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError, ParamsError
-from mtlbench.system.files import read_json
 from mtlbench.tasks import Task, make_tasks
 from mtlbench.training import device as devices
 from mtlbench.training.arrays import PreparedArrays
@@ -34,9 +34,9 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     device = devices.choose(runtime.device)
     if runtime.compile:
         devices.check_compiler(device)
-    tasks = make_tasks({name: manifest["tasks"][name] for name in cell.tasks})
+    tasks = make_tasks({name: manifest.facts["tasks"][name] for name in cell.tasks})
     torch.manual_seed(derive(cell.seed, "weights"))
-    model = build_model(cell.spec["model"], tasks, tuple(manifest["size"]))
+    model = build_model(cell.spec["model"], tasks, tuple(manifest.facts["size"]))
     torch.manual_seed(derive(cell.seed, "weighting"))
     block = cell.spec["weighting"]
     weighting: Weighting = entry("weightings", block["kind"]).load()(list(tasks), **block["options"])
@@ -48,7 +48,7 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
         Identity(cell.key, cell.path, prepared.digests),
         checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
     )  # fmt: skip
-    flops = forward_flops(model, tuple(manifest["size"]))
+    flops = forward_flops(model, tuple(manifest.facts["size"]))
     return trainer, {
         "data": prepared.digests,
         "dataset": {"images": data.counts},
@@ -101,10 +101,10 @@ def load_data(
     return Data(train, test, torch.as_tensor(kept), torch.as_tensor(held_out))
 
 
-def _dataset_manifest(cell: Cell) -> dict[str, Any]:
+def _dataset_manifest(cell: Cell) -> Manifest:
     if not cell.dataset.manifest.exists():
         raise DataError(
             f"{cell.path}: the dataset '{cell.dataset.name}' is not prepared for these settings "
             f"({cell.dataset.manifest} is absent). Run `mtlbench prepare {cell.dataset.name}`, or let Snakemake do it."
         )
-    return read_json(cell.dataset.manifest)
+    return Manifest.read(cell.dataset.manifest)

@@ -6,8 +6,8 @@ from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime, Training
 from mtlbench.runs import store
+from mtlbench.runs.manifest import read_cell
 from mtlbench.system.errors import BusyError
-from mtlbench.system.files import read_json
 from mtlbench.system.lease import Lease, lease
 from mtlbench.training.processes.launch import device_names, launch
 from mtlbench.training.progress import event_log
@@ -33,7 +33,7 @@ def run_cell(cell: Cell, runtime: Runtime, wait: bool = False, record_divergence
         except BusyError:
             if not wait:
                 raise
-    return read_json(cell.manifest)["status"]
+    return read_cell(cell).status
 
 
 def _train_into_store(cell: Cell, runtime: Runtime, holder: Lease, record_divergence: bool) -> None:

@@ -2,6 +2,7 @@
 
 from mtlbench.plan import places
 from mtlbench.plan.grid import PreparedDataset
+from mtlbench.runs.manifest import Manifest
 from mtlbench.system.files import read_json, write_json
 
 
@@ -19,8 +20,8 @@ def constant_baseline(data: PreparedDataset, tasks: list[str]) -> dict[str, dict
     from mtlbench.training.history import without_nan
 
     cpu = torch.device("cpu")
-    manifest = read_json(data.manifest)
-    made = make_tasks({task: manifest["tasks"][task] for task in tasks})
+    manifest = Manifest.read(data.manifest)
+    made = make_tasks({task: manifest.facts["tasks"][task] for task in tasks})
     train, test = (Split(PreparedArrays(data.folder, manifest), split, tasks, cpu) for split in ("train", "test"))
     found = without_nan(compute(made, train, test))
     write_json(cache, found)

@@ -4,10 +4,11 @@ import shutil
 from contextlib import nullcontext
 from typing import Any
 
-from mtlbench.plan import keys, places
+from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime
 from mtlbench.runs import provenance, store
+from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.system.errors import DivergedError
 from mtlbench.system.lease import Lease
 from mtlbench.training import checkpoint
@@ -44,7 +45,7 @@ def _publish(cell: Cell, trainer: Trainer, holder: Lease, outcome: dict[str, str
     staged = store.staging(cell.key)
     try:
         outputs = write_outputs(staged, trainer, outcome["status"])
-        keys.write_manifest(staged, cell.spec, outputs, **outcome, **facts, **cost(trainer), **provenance.record())
+        write_manifest(staged, cell.spec, outputs, {**outcome, **facts, **cost(trainer)}, provenance.record())
         holder.check()
     except BaseException:
         shutil.rmtree(staged)

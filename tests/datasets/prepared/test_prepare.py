@@ -169,7 +169,7 @@ def test_a_failure_between_renaming_and_the_manifest_is_recovered(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_prepare, "write_manifest", broken)
+        patch.setattr(_prepare.manifests, "write", broken)
         with pytest.raises(KeyboardInterrupt):
             prepare("rooms", WatchedRooms(), Path("/none"), out, SPEC, progress=silent)
     with pytest.raises(DataError, match="no manifest"):

@@ -1,11 +1,12 @@
 """What a prepared dataset holds, as text for a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtlbench.datasets.prepared.prepare import check_prepared
-from mtlbench.plan.keys import find_manifest, read_manifest
+from mtlbench.runs import manifest as manifests
+from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError
 
 
@@ -15,16 +16,17 @@ def describe(folder: Path, verify: bool = False) -> str:
     ``verify`` digests every file again. Raises DataError when nothing complete is prepared in ``folder``.
     """
     folder = Path(folder)
-    manifest = find_manifest(folder)
-    if manifest is None:
+    path = manifests.find(folder)
+    if path is None:
         raise DataError(f"{folder}: nothing complete is prepared here; run `mtlbench prepare` first")
-    record = check_prepared(folder) if verify else read_manifest(manifest)
+    manifest = check_prepared(folder) if verify else Manifest.read(path)
+    record = manifest.facts
     height, width = record["size"]
     splits = sorted(record["counts"], reverse=True)  # train before test
-    size = sum(output["bytes"] for output in record["outputs"].values())
+    size = sum(output.bytes for output in manifest.outputs.values())
     counts = ", ".join(f"{record['counts'][name]} {name}" for name in splits)
     lines = [
-        f"{folder}  key {record['key']}",
+        f"{folder}  key {manifest.key}",
         f"images: {counts}, {height}x{width}, {size / 1e6:.1f} MB" + (", all digests right" if verify else ""),
         f"tasks: {', '.join(record['tasks'])}",
     ]
@@ -42,7 +44,7 @@ def describe(folder: Path, verify: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _ranges(record: dict[str, Any], splits: list[str]) -> list[str]:
+def _ranges(record: Mapping[str, Any], splits: list[str]) -> list[str]:
     rows = [("array", "split", "min", "max", "mean", "std", "invalid")]
     for array in record["statistics"][splits[0]]:
         for split in splits:
@@ -54,7 +56,7 @@ def _ranges(record: dict[str, Any], splits: list[str]) -> list[str]:
     return _table(rows)
 
 
-def _shares(record: dict[str, Any], array: str, splits: list[str]) -> list[str]:
+def _shares(record: Mapping[str, Any], array: str, splits: list[str]) -> list[str]:
     rows = [("class", *(f"{split} %" for split in splits))]
     for name in record["tasks"][array]["class_names"]:
         shares = [record["statistics"][split][array]["class_shares"][name] for split in splits]

@@ -23,9 +23,11 @@ from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.datasets.prepared.statistics import describe, total_remarks
 from mtlbench.datasets.raw.files import Progress
 from mtlbench.datasets.raw.progress import reporter
-from mtlbench.plan.keys import Spec, find_manifest, key, manifest_name, read_manifest, write_manifest
+from mtlbench.plan.keys import Spec, key, manifest_name
+from mtlbench.runs import manifest as manifests
+from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError
-from mtlbench.system.files import digest, fsync_folder
+from mtlbench.system.files import fsync_folder
 
 
 def prepare(
@@ -66,22 +68,15 @@ def prepare(
             return _seal(out, dataset, spec, splits, statistics, sources, remarks)
 
 
-def check_prepared(out: Path) -> dict[str, Any]:
-    """The manifest's record, after every file in ``out`` was digested again; DataError names what differs."""
-    manifest = find_manifest(out)
-    if manifest is None:
+def check_prepared(out: Path) -> Manifest:
+    """The manifest, after every file in ``out`` was digested again; DataError names what differs."""
+    path = manifests.find(out)
+    if path is None:
         raise DataError(f"{out}: no manifest, so nothing complete is prepared here; run `mtlbench prepare` again")
-    record = read_manifest(manifest)
-    wrong = []
-    for name, expected in record["outputs"].items():
-        path = Path(out) / name
-        if not path.is_file():
-            wrong.append(f"{name} is missing")
-        elif path.stat().st_size != expected["bytes"] or digest(path) != expected["sha256"]:
-            wrong.append(f"{name} has other content than when it was prepared")
-    if wrong:
+    found = Manifest.read(path)
+    if wrong := [f"{path.relative_to(out)}: {text}" for path, text in found.problems().items()]:
         raise DataError(f"{out}: {'; '.join(wrong)}. Remove the folder and run `mtlbench prepare` again")
-    return record
+    return found
 
 
 @contextlib.contextmanager
@@ -105,7 +100,7 @@ def _recover(out: Path, beside: Path) -> None:
     for other in out.parent.glob(f".{out.name}.*.unfinished"):
         if other != beside:
             shutil.rmtree(other)
-    if not beside.exists() and (out / f".{beside.name}").is_file() and find_manifest(out) is None:
+    if not beside.exists() and (out / f".{beside.name}").is_file() and manifests.find(out) is None:
         os.replace(out, beside)
         (beside / f".{beside.name}").unlink()
 
@@ -175,12 +170,12 @@ def _seal(
         if path.suffix == ".npy"
         for array in (np.load(path, mmap_mode="r"),)
     }
-    manifest = write_manifest(
-        out, spec, outputs,
-        counts={name: split.count for name, split in splits.items()}, arrays=arrays, statistics=statistics,
-        sources=sources, tasks=dataset.tasks, size=list(dataset.size), note=dataset.note,
-        remarks=remarks,
-    )  # fmt: skip
+    facts = {
+        "counts": {name: split.count for name, split in splits.items()}, "arrays": arrays, "statistics": statistics,
+        "sources": sources, "tasks": dataset.tasks, "size": list(dataset.size), "note": dataset.note,
+        "remarks": remarks,
+    }  # fmt: skip
+    manifest = manifests.write(out, spec, outputs, facts)
     (out / LOG).unlink()
     if marker:
         marker.unlink()

@@ -1,6 +1,5 @@
 """Reading the files of one cell; whatever is missing or damaged becomes a reason, never a crash."""
 
-import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mtlbench.plan.keys import find_manifest
 from mtlbench.report.rows.inputs import CellInput
+from mtlbench.runs import manifest as manifests
+from mtlbench.runs.manifest import Manifest
+from mtlbench.system.errors import DamagedError
+from mtlbench.system.files import read_json
 
 # What reading a damaged file can raise.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError)
@@ -66,15 +68,18 @@ def load_cell(cell: CellInput) -> LoadedCell:
     if cell.folder is None:
         return LoadedCell(cell, cell.missing or "not run")
     try:
-        path = find_manifest(cell.folder)
+        path = manifests.find(cell.folder)
         if path is None:
             return LoadedCell(cell, cell.missing or "no manifest: the run is not finished")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if cell.key and manifest["key"] != cell.key:
-            return LoadedCell(cell, f"holds the result of other settings (key {manifest['key']}, wanted {cell.key})")
-        if manifest.get("status", "complete") != "complete":
-            return LoadedCell(cell, f"{manifest['status']}: {manifest.get('reason', 'no reason recorded')}", manifest)
-        return LoadedCell(cell, "", manifest, _rules(json.loads((cell.folder / "metrics.json").read_text("utf-8"))))
+        manifest = Manifest.read(path)
+        if cell.key and manifest.key != cell.key:
+            return LoadedCell(cell, f"holds the result of other settings (key {manifest.key}, wanted {cell.key})")
+        if manifest.status != "complete":
+            why = f"{manifest.status}: {manifest.reason or 'no reason recorded'}"
+            return LoadedCell(cell, why, manifest.record)
+        return LoadedCell(cell, "", manifest.record, _rules(read_json(cell.folder / "metrics.json")))
+    except DamagedError as error:
+        return LoadedCell(cell, str(error))
     except _DAMAGED as error:
         return LoadedCell(cell, f"unreadable result ({type(error).__name__}: {error.args[-1] if error.args else ''})")
 

@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from mtlbench.plan import grid, places
+from mtlbench.plan import grid
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.report.rows.inputs import CellInput, ReportInput
-from mtlbench.runs import store
-from mtlbench.system.errors import DataError
-from mtlbench.system.files import read_json
+from mtlbench.runs.manifest import Manifest, read_cell
+from mtlbench.runs.status import failure_reason
+from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.training.constant import constant_baseline
 
 
@@ -26,7 +26,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         )
     if not data.manifest.exists():
         raise DataError(f"{name}: its dataset '{data.name}' is not prepared. Run `mtlbench prepare {data.name}`.")
-    manifest = read_json(data.manifest)
+    manifest = Manifest.read(data.manifest).facts
     build = data.build()
     return ReportInput(
         name=name,
@@ -45,14 +45,12 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
 
 
 def _cell_input(cell: Cell) -> dict[str, Any]:
-    reason: str | None = "not trained yet"
-    if cell.manifest.exists():
-        manifest = store.read_manifest(cell.manifest)
-        reason = manifest.get("reason") if manifest["status"] != "complete" else None
-    else:
-        failure = places.work_folder(cell.key) / "failure.json"
-        if failure.exists():
-            reason = read_json(failure)["reason"]
+    try:
+        reason = read_cell(cell).reason or None
+    except DamagedError as error:
+        reason = str(error)
+    except FileNotFoundError:
+        reason = failure_reason(cell) or "not trained yet"
     return {
         "path": cell.path,
         "model": cell.model,
