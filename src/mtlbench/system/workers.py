@@ -50,6 +50,22 @@ def run_forked(jobs: Sequence[Callable[[], Any]], processes: int) -> list[Any]:
         _inherited = ()
 
 
+def run_apart(job: Callable[[], Any]) -> Any:
+    """The result of a picklable job from a forked process of its own: a C library that crashes ends only that process.
+
+    Raises ChildProcessError when it did. Where the system cannot fork, the job runs here.
+    """
+    if "fork" not in multiprocessing.get_all_start_methods():
+        return job()
+    context = multiprocessing.get_context("fork")
+    try:
+        with warnings.catch_warnings(), ProcessPoolExecutor(1, context, end_with_parent) as pool:
+            warnings.simplefilter("ignore", DeprecationWarning)  # see run_forked
+            return pool.submit(job).result()
+    except BrokenProcessPool:
+        raise ChildProcessError("the process that read it crashed") from None
+
+
 def end_with_parent() -> None:
     """Make this process leave when its parent is killed: a pool's workers would wait for ever for their next job."""
     parent = multiprocessing.parent_process()

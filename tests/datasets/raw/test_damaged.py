@@ -5,7 +5,9 @@ The first half holds the kinds that are known; the second half makes new ones, s
 
 import contextlib
 import io
+import os
 import pickle
+import signal
 import struct
 import tracemalloc
 import zipfile
@@ -250,9 +252,9 @@ def test_a_matlab_file_that_is_too_large(tmp_path: Path) -> None:
 
 
 # From here on: kinds that nobody thought of. A few in `make test`, many in `make test-slow`.
-quick = settings(derandomize=True, max_examples=60, deadline=None, database=None,
+quick = settings(derandomize=True, max_examples=20, deadline=None, database=None,
                  suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
-long = settings(quick, max_examples=2000)
+long = settings(quick, max_examples=1000)
 Change = Callable[[bytes], bytes]
 Load = Callable[[Path, bytes], object]
 
@@ -331,6 +333,13 @@ def expect_data_error(form: str, folder: Path, change: Change) -> None:
 @given(change=changes())
 def test_changed_bytes_are_read_or_refused(tmp_path: Path, form: str, change: Change) -> None:
     expect_data_error(form, tmp_path, change)
+
+
+def test_a_reader_that_crashes_ends_only_its_own_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "splits.mat").write_bytes(matlab(False))
+    monkeypatch.setattr(scipy.io, "loadmat", lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(DataError, match=r"splits.mat: expected a MATLAB v5 file.*the process that read it crashed"):
+        read_splits(tmp_path / "splits.mat", 6)
 
 
 @pytest.mark.slow

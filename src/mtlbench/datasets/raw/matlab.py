@@ -1,5 +1,6 @@
 """Reading variables of a small MATLAB v5 file."""
 
+import functools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,22 +9,22 @@ import numpy as np
 
 from mtlbench.datasets.raw.files import beginning
 from mtlbench.system.errors import DataError
+from mtlbench.system.workers import run_apart
 
 #: Bytes; the official files have 11 kB at most. What is packed in them is at most a thousand times larger.
 _LARGEST = 1 << 18
 
 
 def read_matlab(path: Path, names: list[str]) -> dict[str, Any]:
-    """{name: value} of these variables; DataError when the file is damaged, too large, or lacks one of them."""
-    import scipy.io
+    """{name: value} of these variables; DataError when the file is damaged, too large, or lacks one of them.
 
+    In a process of its own: SciPy's reader (1.17) is made for whole files and crashes on some damaged ones.
+    """
     try:
         size = path.stat().st_size
         if size > _LARGEST:
             raise DataError(f"{path}: expected a MATLAB v5 file of at most {_LARGEST} bytes, found {size}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of variables that cannot be read: they are missing below
-            content = scipy.io.loadmat(path, variable_names=names)
+        content = run_apart(functools.partial(_load, path, names))
     except DataError:
         raise
     except Exception as error:  # a damaged file raises almost anything
@@ -33,6 +34,14 @@ def read_matlab(path: Path, names: list[str]) -> dict[str, Any]:
     if missing:
         raise DataError(f"{path}: expected {' and '.join(names)}, found no {', '.join(missing)}")
     return content
+
+
+def _load(path: Path, names: list[str]) -> dict[str, Any]:
+    import scipy.io
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of variables that cannot be read: they are told as missing
+        return scipy.io.loadmat(path, variable_names=names)
 
 
 def whole_numbers(value: Any, where: str) -> np.ndarray:
