@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import socket
 import subprocess
 import sys
 import time
@@ -10,8 +11,10 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+import requests
 
 from mtlbench.datasets.raw import http
+from mtlbench.datasets.raw.accounts import NetrcAuth
 from mtlbench.datasets.raw.download import download
 from mtlbench.datasets.raw.files import Login, RawFile
 from mtlbench.datasets.raw.http import Patience
@@ -198,11 +201,11 @@ def test_no_server(tmp_path: Path, patience: Patience, waits: list[float]) -> No
 
 
 def test_files_that_need_a_person(tmp_path: Path) -> None:
-    file = RawFile("secret.zip", instructions="Register at example.org and fetch secret.zip.")
-    with pytest.raises(DataError, match=r"put them into this folder:\n  secret.zip: Register at example.org"):
+    file = RawFile("secret.tgz", instructions="Register at example.org and fetch secret.tgz.")
+    with pytest.raises(DataError, match=r"put them into this folder:\n  secret.tgz: Register at example.org"):
         download([file], tmp_path, quiet)
-    (tmp_path / "secret.zip").write_bytes(b"here")
-    assert download([file], tmp_path, quiet) == [tmp_path / "secret.zip"]
+    (tmp_path / "secret.tgz").write_bytes(b"here")
+    assert download([file], tmp_path, quiet) == [tmp_path / "secret.tgz"]
 
 
 def test_a_file_that_is_not_required_may_be_missing(
@@ -360,3 +363,78 @@ def test_no_account_gives_the_steps(tmp_path: Path, guarded_web: Site, patience:
     with pytest.raises(DataError, match=r"an account is needed. Register at the site. Or set TEST_USERNAME"):
         download([with_login(guarded_web)], tmp_path, quiet, patience)
     assert guarded_web.requests == []
+
+
+@pytest.mark.parametrize("address", ["ftp://host/x", "file:///etc/hosts", "https://:99/x", "http://.host/x"])
+def test_an_address_that_can_never_be_fetched_is_tried_once(
+    tmp_path: Path, patience: Patience, waits: list[float], address: str
+) -> None:
+    with pytest.raises(DataError, match=r"data.bin could not be downloaded:\n.*can never be fetched"):
+        download([RawFile("data.bin", (address,))], tmp_path, quiet, patience)
+    assert waits == []
+
+
+def test_a_redirect_to_another_scheme_is_not_tried_again(
+    tmp_path: Path, web: Site, patience: Patience, waits: list[float]
+) -> None:
+    web.answers["/data.bin"] = [lambda h: h.reply(302, Location="ftp://host/data.bin")]
+    with pytest.raises(DataError, match="can never be fetched"):
+        download([raw_file(web)], tmp_path, quiet, patience)
+    assert waits == []
+
+
+def test_a_package_without_a_digest_must_be_a_zip_file(tmp_path: Path, web: Site, patience: Patience) -> None:
+    file = RawFile("camera.zip", (f"{web.url}/data.bin",))
+    with pytest.raises(DataError, match=r"expected a zip file, found 5120000 bytes that begin with"):
+        download([file], tmp_path, quiet, patience)
+    assert only(tmp_path)
+
+
+@pytest.fixture
+def named_web(web: Site, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The site under the name data.example, as if it were another machine, with an account in ~/.netrc."""
+    find = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest: find("127.0.0.1" if host == "data.example" else host, *rest)
+    )
+    netrc = tmp_path_factory.mktemp("home") / "netrc"
+    netrc.write_text("machine data.example login anna password s3cret\nmachine 127.0.0.1 login otto password other\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("NO_PROXY", "*")
+    return web
+
+
+def test_accounts_are_not_sent_over_http(
+    tmp_path: Path, named_web: Site, patience: Patience, capfd: pytest.CaptureFixture
+) -> None:
+    seen: list[str | None] = []
+
+    def look(handler: Handler) -> None:
+        seen.append(handler.headers.get("Authorization"))
+        handler.serve(BODY)
+
+    there = named_web.url.replace("127.0.0.1", "data.example")
+    named_web.answers["/data.bin"] = [look, look, look]
+    download([RawFile("data.bin", (f"{there}/data.bin",))], tmp_path, quiet, patience)
+    assert seen == [None]
+    told = capfd.readouterr().err
+    assert "data.bin: the account for data.example in ~/.netrc is sent over https only, not over http" in told
+    assert "s3cret" not in told
+    named_web.answers["/moved.bin"] = [lambda h: h.reply(302, Location=f"{there}/data.bin")]
+    download([RawFile("moved.bin", (f"{named_web.url}/moved.bin",))], tmp_path, quiet, patience)
+    assert seen == [None, None], "nor after a redirect"
+    download([RawFile("own.bin", (f"{named_web.url}/data.bin",))], tmp_path, quiet, patience)
+    assert seen[2] is not None, "this machine's own server gets it"
+
+
+def test_without_the_account_the_refusal_says_why(tmp_path: Path, named_web: Site, patience: Patience) -> None:
+    there = named_web.url.replace("127.0.0.1", "data.example")
+    named_web.answers["/data.bin"] = [lambda h: h.reply(401)]
+    with pytest.raises(DataError, match=r"401 .*the account for data.example in ~/.netrc is sent over https only"):
+        download([RawFile("data.bin", (f"{there}/data.bin",))], tmp_path, quiet, patience)
+
+
+def test_accounts_are_sent_over_https(named_web: Site) -> None:
+    found = NetrcAuth()(requests.Request("GET", "https://data.example/data.bin").prepare())
+    assert found.headers["Authorization"].startswith("Basic ")

@@ -1,5 +1,6 @@
 """Sessions for downloads, with a login where the site wants one. Accounts never reach files, logs or messages."""
 
+import ipaddress
 import netrc
 import os
 from urllib.parse import urlsplit
@@ -12,16 +13,52 @@ from mtlbench.system.errors import DataError
 _NAME = "mtlbench (data set preparation)"
 
 
+class NetrcAuth(requests.auth.AuthBase):
+    """The account that ~/.netrc holds for an address's host, sent over https only (or to this machine itself).
+
+    Over http everybody on the way could read it: the request goes out without it, and ``warning`` says so.
+    """
+
+    warning = ""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the account to a request, also to one that a redirect made."""
+        request.headers.pop("Authorization", None)
+        address = request.url or ""
+        parts, account = urlsplit(address), requests.utils.get_netrc_auth(address)
+        if account and (parts.scheme == "https" or _is_this_machine(parts.hostname or "")):
+            return requests.auth.HTTPBasicAuth(*account)(request)
+        if account:
+            self.warning = f"the account for {parts.hostname} in ~/.netrc is sent over https only, not over http"
+        return request
+
+
+class _Session(requests.Session):
+    """Asks for the account again after every redirect, which requests does by itself over http, too."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Give the redirected request the account of its own address, if any."""
+        prepared_request.prepare_auth(self.auth)
+
+
 def open_session(file: RawFile, url: str, timeout: float) -> requests.Session:
     """A session that may fetch ``file`` from ``url``; raises DataError when the login fails.
 
     Only addresses on the login form's own host get a login: a mirror needs none and must not see the account.
     """
-    session = requests.Session()
+    session = _Session()
+    session.auth = NetrcAuth()
     session.headers["User-Agent"] = _NAME
-    if file.login is not None and urlsplit(url).netloc == urlsplit(file.login.url).netloc:
+    if file.login is not None and urlsplit(url)[:2] == urlsplit(file.login.url)[:2]:
         _log_in(session, file, file.login, timeout)
     return session
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _log_in(session: requests.Session, file: RawFile, login: Login, timeout: float) -> None:

@@ -83,6 +83,8 @@ def _fetch(file: RawFile, path: Path, progress: Progress, patience: Patience) ->
         try:
             with open_session(file, url, patience.timeout) as session:
                 fetch_from(session, url, file, part, progress, patience)
+                if warning := getattr(session.auth, "warning", ""):
+                    print(f"{path.name}: {warning}", file=sys.stderr, flush=True)
             check(part, file)
         except (NextAddress, DataError) as error:
             reasons.append(f"  {url}: {error}")

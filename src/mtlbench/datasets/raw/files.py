@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +65,22 @@ def check(path: Path, file: RawFile) -> None:
         raise DataError(
             f"{path}: expected {file.bytes} bytes, found {found}{cut}. Remove it and get it again: {how_to_get(file)}"
         )
+    if file.sha256 is None and file.md5 is None and path.is_file() and not _has_form(path, file.name):
+        raise DataError(
+            f"{path}: expected a {Path(file.name).suffix[1:]} file, found {beginning(path)}. Remove it and get it "
+            f"again: {how_to_get(file)}"
+        )
     for algorithm, expected in (("sha256", file.sha256), ("md5", file.md5 if file.sha256 is None else None)):
         if expected is not None and (actual := digest_of(path, algorithm)) != expected:
             raise DataError(
                 f"{path}: wrong checksum: expected {algorithm} {expected}, found {actual}. The file is damaged or is "
                 f"not the published one. Remove it and get it again: {how_to_get(file)}"
             )
+
+
+def _has_form(path: Path, name: str) -> bool:
+    """Whether a file without a known digest can be what its name says; the end of a zip file shows that it is whole."""
+    return zipfile.is_zipfile(path) if name.endswith(".zip") else True
 
 
 def how_to_get(file: RawFile) -> str:

@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
+from urllib3.exceptions import LocationValueError
 
 from mtlbench.datasets.raw.files import Progress, RawFile
 
 #: Answers that pass with time; others (404, 403 ...) make the next address be tried at once.
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _BLOCK = 1 << 20
+#: What no further attempt mends: an address (or the one a redirect names) that is none, or of another scheme.
+_NEVER = (
+    requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema, requests.exceptions.InvalidURL,
+    requests.TooManyRedirects, LocationValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ def fetch_from(
         before = part.stat().st_size if part.exists() else 0
         try:
             return _attempt(session, url, file, part, progress, patience.timeout)
+        except _NEVER as error:
+            raise NextAddress(f"this address can never be fetched ({_plain(error)})") from None
         except (_TryLater, requests.RequestException) as error:
             grown = part.exists() and part.stat().st_size > before
             failures = 1 if grown else failures + 1
@@ -72,7 +80,7 @@ def _attempt(
 ) -> None:
     start, headers = _resume_headers(part, url)
     with session.get(url, headers=headers, stream=True, timeout=timeout) as answer:
-        _check_status(answer)
+        _check_status(answer, session)
         if answer.status_code == 416:  # the part is already as long as the file, or the file has changed
             total = _total(answer)
             if total is None or total != start:
@@ -109,12 +117,13 @@ def store(answer: requests.Response, part: Path, start: int, total: int | None, 
         raise _TryLater(f"the connection ended after {done} of {total} bytes")
 
 
-def _check_status(answer: requests.Response) -> None:
+def _check_status(answer: requests.Response, session: requests.Session) -> None:
     status = answer.status_code
     if status in _BUSY:
         raise _TryLater(f"the server answered {status} {answer.reason}", _told(answer))
     if status not in (200, 206, 416):
-        hint = " (is there a line with its account in ~/.netrc?)" if status in (401, 403) else ""
+        kept_back = getattr(session.auth, "warning", "") or "is there a line with its account in ~/.netrc?"
+        hint = f" ({kept_back})" if status in (401, 403) else ""
         raise NextAddress(f"the server answered {status} {answer.reason}{hint}")
 
 
