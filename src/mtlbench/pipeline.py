@@ -1,6 +1,7 @@
 """What the verbs around training do: download, prepare, aggregate, report."""
 
 import csv
+import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,12 @@ def join(params: Params) -> None:
         with open(folder / "curves.csv", encoding="utf-8", newline="") as file:
             curves += [{"experiment": name, **row} for row in csv.DictReader(file)]
     write_json(places.METRICS, metrics)
-    lines = [",".join(curves[0])] + [",".join(row.values()) for row in curves] if curves else []
-    write_text(places.CURVES, "\n".join(lines) + "\n")
+    text = io.StringIO()
+    columns = list(dict.fromkeys(column for row in curves for column in row))  # experiments differ in their tasks
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(curves)
+    write_text(places.CURVES, text.getvalue())
 
 
 def _forget(folder: Path) -> None:

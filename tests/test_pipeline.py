@@ -1,0 +1,33 @@
+"""The verbs around training."""
+
+import csv
+from pathlib import Path
+
+from mtlbench import pipeline
+from mtlbench.plan import grid, places
+from mtlbench.plan.params import load
+from mtlbench.system.files import write_json
+
+
+def test_joined_curves_are_quoted_and_keep_their_columns(project: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    block = text[text.index("  tiny:\n") :]
+    (project / "params.yaml").write_text(
+        text.replace("run: [tiny]", "run: [tiny, other]") + block.replace("tiny:", "other:")
+    )
+    rows = {
+        "tiny": ["model,value", '"a, ""b""",1'],
+        "other": ["model,more,value", "c,2,3"],
+    }
+    for name, lines in rows.items():
+        folder = places.summary(name)
+        write_json(folder / "metrics.json", {})
+        (folder / "curves.csv").write_text("\n".join(lines) + "\n")
+        grid.summary_manifest(load(), name).write_text("{}")
+    pipeline.join(load())
+    with open(places.CURVES, encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert found == [
+        {"experiment": "tiny", "model": 'a, "b"', "value": "1", "more": ""},
+        {"experiment": "other", "model": "c", "value": "3", "more": "2"},
+    ]
