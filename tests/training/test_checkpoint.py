@@ -94,21 +94,45 @@ CHANGES: dict[str, tuple[str, Any, str]] = {
     "a part has another type": ("rows", {}, "lacks rows"),
     "another form": ("format", 0, "has the form 0, this version reads 1"),
     "an old one without identity": ("key", ..., "lacks key"),
-    "a tensor of another shape": ("meter.losses", torch.zeros(7), r"has sums losses as \(7,\), not \(3,\)"),
+    "sums of another shape": (
+        "meter.losses",
+        torch.zeros(7),
+        r"has sums losses as torch.float32 \(7,\), not",
+    ),
+    "sums of another type": ("meter.losses", torch.zeros(3).long(), "has sums losses as torch.int64"),
     "a sum too many": ("meter.more", torch.zeros(1), "has other parts of the sums: more"),
     "no counts of a task": ("meter.depth/count", ..., "has other parts of the sums"),
-    "other tasks": ("bad", torch.zeros(2), r"has losses bad as \(2,\), not \(3,\)"),
-    "a moment of another shape": ("optimizer.state.0.exp_avg", torch.zeros(2), "has another exp_avg in the optimizer"),
-    "a moment is missing": ("optimizer.state.0.exp_avg_sq", ..., "has another exp_avg_sq in the optimizer"),
+    "other tasks": ("bad", torch.zeros(2), r"has losses bad as torch.float32 \(2,\), not torch.int64 \(3,\)"),
+    "a moment of another shape": (
+        "optimizer.state.0.exp_avg",
+        torch.zeros(2),
+        "has moments of parameter 0: exp_avg as",
+    ),
+    "a moment that is a number": ("optimizer.state.0.exp_avg", 3, "has moments of parameter 0: exp_avg as int"),
+    "a moment is missing": (
+        "optimizer.state.0.exp_avg_sq",
+        ...,
+        "has other parts of the moments",
+    ),
     "a parameter too many": ("optimizer.state.999", {}, "does not fit this network"),
-    "a group too many": ("optimizer.param_groups", [], "has other parameters in the optimizer"),
-    "an option is missing": ("optimizer.param_groups.0.betas", ..., "lacks options of the optimizer"),
+    "a group too many": ("optimizer.param_groups", [], "has other parameters or options of the optimizer"),
+    "an option is missing": ("optimizer.param_groups.0.betas", ..., "has other parameters or options"),
+    "an option is another": ("optimizer.param_groups.0.weight_decay", 0.5, "has other parameters or options"),
+    "a parameter is a tensor": ("optimizer.param_groups.0.params", [torch.zeros(5)], "has other parameters or options"),
     "a group of nothing": ("optimizer.param_groups", [3], "does not fit this network"),
     "weights are no tensors": ("model.extra", 3, "has other parts of the model: extra"),
     "epochs without rows": ("rows", [], "is at epoch 1, step 2 with 0 rows"),
-    "rows without columns": ("rows", [{"epoch": 0}], "lacks columns of its record"),
+    "more steps than an epoch has": ("step", 4, "is at epoch 1, step 4"),
+    "rows without columns": ("rows", [{"epoch": 0}], "lacks numbers of its record"),
+    "a row of text": ("rows.0.train_loss_depth", "x", "lacks numbers of its record"),
     "a best network that nobody asked for": ("best", {"epoch": 0, "model": {}}, "does not fit the protocol"),
     "no segments": ("segments", [], "lacks its segments"),
+    "a segment that no manifest could hold": (
+        "segments.0.threads",
+        torch.ones(1),
+        "does not fit .*not JSON",
+    ),
+    "seconds that no manifest could hold": ("seconds", float("nan"), "does not fit this network .ValueError"),
     "the position is text": ("step", "2", "lacks step"),
 }
 
@@ -232,6 +256,29 @@ def test_code_and_threads_of_every_part_are_in_the_manifest(cell, edit, stop, mo
     assert (second["epoch"], second["step"], second["source"], second["threads"]) == (1, 2, "f" * 16, 2)
 
 
+def stopped_after_a_step(cell: grid.Cell) -> tuple[Trainer, Trainer]:
+    """A trainer that was stopped after its first step, and a new one that goes on from there."""
+    folder = work_folder(cell.key)
+    folder.mkdir(parents=True)
+    trainer, _ = make_trainer(cell, load().runtime, folder)
+    trainer.hooks.stop = lambda: "SIGTERM"
+    with pytest.raises(Interrupted):
+        trainer.run()
+    again, _ = make_trainer(cell, load().runtime, folder)
+    assert again.resume(), cell.path
+    assert (again.epoch, again.step) == (0, 1)
+    return trainer, again
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["adamw, weight_decay: 0.1", "sgd, weight_decay: 0.0", "sgd, weight_decay: 0.0, momentum: 0.9"]
+)
+def test_states_of_every_optimizer_can_be_used(cell, edit, optimizer: str) -> None:
+    edit("{name: adam, learning_rate: 1.0e-3, weight_decay: 0.0}", f"{{learning_rate: 1.0e-3, name: {optimizer}}}")
+    trainer, again = stopped_after_a_step(grid.cell(load(), CELL))
+    assert saved(state.take(again)["optimizer"]) == saved(state.take(trainer)["optimizer"])
+
+
 @pytest.mark.slow
 def test_states_of_every_weighting_can_be_used_in_the_middle_of_an_epoch(project, edit) -> None:
     options = {
@@ -243,15 +290,7 @@ def test_states_of_every_weighting_can_be_used_in_the_middle_of_an_epoch(project
     pipeline.prepare(load(), "rooms")
     for name in entries("weightings"):
         cell = grid.cell(load(), f"tiny/segnet_split/{name}/seed0")
-        folder = work_folder(cell.key)
-        folder.mkdir(parents=True)
-        trainer, _ = make_trainer(cell, load().runtime, folder)
-        trainer.hooks.stop = lambda: "SIGTERM"
-        with pytest.raises(Interrupted):
-            trainer.run()
-        again, _ = make_trainer(cell, load().runtime, folder)
-        assert again.resume(), name
-        assert (again.epoch, again.step) == (0, 1)
+        trainer, again = stopped_after_a_step(cell)
         assert saved(state.take(again)["weighting"]) == saved(state.take(trainer)["weighting"]), name
 
 

@@ -115,6 +115,11 @@ class Trainer:
         return self._seconds_before + time.monotonic() - self._started
 
     @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return len(in_batches(self.data.train, self.training.batch_size, self.training.drop_last))
+
+    @property
     def recorded(self) -> list[str]:
         """The splits that are evaluated after every epoch."""
         test = self.protocol.name == "paper" or self.protocol.record_test

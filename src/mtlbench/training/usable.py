@@ -1,5 +1,6 @@
 """Whether a saved state is this run's and fits it, before anything of it is put into the run."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -35,20 +36,22 @@ def problem(trainer: "Trainer", state: Any) -> str:
         return f"was trained on other data ({', '.join(names) or 'more arrays'})"
     try:
         return _misfit(trainer, state)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
         return f"does not fit this network ({type(error).__name__}: {error})"
 
 
 def _misfit(trainer: "Trainer", state: Mapping[str, Any]) -> str:
-    weights = {name: value.shape for name, value in trainer.model.state_dict().items()}
-    weighting = {name: value.shape for name, value in trainer.weighting.state_dict().items()}
+    weights = trainer.model.state_dict()
+    like = next(iter(trainer.model.parameters()))
     lazy = trainer.weighting.lazy_shapes(trainer.shared)
-    weighting |= {name: torch.Size(shape) for name, shape in lazy.items() if name in state["weighting"]}
+    late = {name: _form(*shape, dtype=like.dtype) for name, shape in lazy.items() if name in state["weighting"]}
     found = [
         _tensors("model", state["model"], weights),
-        _tensors("weighting", state["weighting"], weighting),
-        _tensors("sums", state["meter"], _meter_shapes(trainer, state)),
-        _tensors("losses", {"bad": state["bad"]}, {"bad": (len(trainer.tasks),)}),
+        _tensors("weighting", state["weighting"], trainer.weighting.state_dict() | late),
+        _tensors("sums", state["meter"], _sums(trainer, state)),
+        _tensors("losses", {"bad": state["bad"]}, {"bad": trainer.bad}),
         _optimizer(trainer.optimizer, state["optimizer"]),
         _record(trainer, state),
     ]
@@ -57,16 +60,25 @@ def _misfit(trainer: "Trainer", state: Mapping[str, Any]) -> str:
     return next((text for text in found if text), "")
 
 
-def _tensors(what: str, found: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]) -> str:
-    """What differs between names and shapes of tensors, "" when nothing does."""
+def _form(*shape: int, dtype: torch.dtype) -> Tensor:
+    """A tensor that has a shape and a type and nothing in it."""
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def _tensors(what: str, found: Mapping[str, Any], wanted: Mapping[str, Tensor]) -> str:
+    """What differs between names, shapes and types of tensors, "" when nothing does."""
     if found.keys() != wanted.keys():
-        return f"has other parts of the {what}: {', '.join(sorted(found.keys() ^ wanted.keys())[:3])}"
-    wrong = [name for name, shape in wanted.items() if tuple(found[name].shape) != tuple(shape)]
-    return f"has {what} {wrong[0]} as {tuple(found[wrong[0]].shape)}, not {tuple(wanted[wrong[0]])}" if wrong else ""
+        return f"has other parts of the {what}: {', '.join(sorted(map(str, found.keys() ^ wanted.keys()))[:3])}"
+    for name, right in wanted.items():
+        value = found[name]
+        if not isinstance(value, Tensor) or (value.shape, value.dtype) != (right.shape, right.dtype):
+            form = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            return f"has {what} {name} as {form}, not {right.dtype} {tuple(right.shape)}"
+    return ""
 
 
-def _meter_shapes(trainer: "Trainer", state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shapes of an epoch's sums: none before its first step, and what a method logs is a single number."""
+def _sums(trainer: "Trainer", state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The form of an epoch's sums: none before its first step, and what a method logs is a single number."""
     if state["step"] == 0:
         return {}
     count = len(trainer.tasks)
@@ -76,38 +88,44 @@ def _meter_shapes(trainer: "Trainer", state: Mapping[str, Any]) -> dict[str, tup
         raw = batch["image"].new_zeros(1, task.channels, *batch["image"].shape[-2:])
         statistics = task.statistics(task.activate(raw), batch[name])
         shapes |= {f"{name}/{statistic}": tuple(value.shape[1:]) for statistic, value in statistics.items()}
-    return shapes | {name: () for name in state["meter"] if name.startswith("log/")}
+    shapes |= {name: () for name in state["meter"] if name.startswith("log/")}
+    return {name: _form(*shape, dtype=torch.float64) for name, shape in shapes.items()}
 
 
 def _optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> str:
-    """What is wrong with the optimiser's state: every tensor is one number or has its parameter's shape."""
-    groups = optimizer.state_dict()["param_groups"]
-    names = [[*group["params"]] for group in state["param_groups"]]
-    if names != [group["params"] for group in groups]:
-        return "has other parameters in the optimizer"
-    if any(group.keys() - other.keys() for group, other in zip(groups, state["param_groups"], strict=True)):
-        return "lacks options of the optimizer"
+    """What is wrong with the optimiser's state: other parameters, options (but for the rate), or moments."""
+    wanted, found = (
+        [{**group, "lr": type(group["lr"])} for group in groups]
+        for groups in (optimizer.state_dict()["param_groups"], state["param_groups"])
+    )
+    if repr(wanted) != repr(found):
+        return "has other parameters or options of the optimizer"
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    kept = set() if isinstance(optimizer, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
-    for index, values in state["state"].items():
-        shapes = {(), tuple(parameters[index].shape)}
-        tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
-        wrong = {name for name, value in tensors.items() if tuple(value.shape) not in shapes} | (kept - values.keys())
+    for index, moments in state["state"].items():
+        if isinstance(optimizer, torch.optim.SGD):
+            moments = {name: value for name, value in moments.items() if value is not None}
+            form = dict.fromkeys(moments.keys() & {"momentum_buffer"}, parameters[index])
+        else:
+            form = {"exp_avg": parameters[index], "exp_avg_sq": parameters[index], "step": _form(dtype=torch.float32)}
+        wrong = _tensors(f"moments of parameter {index}:", moments, form)
         if wrong:
-            return f"has another {', '.join(sorted(wrong))} in the optimizer"
+            return wrong
     return ""
 
 
 def _record(trainer: "Trainer", state: Mapping[str, Any]) -> str:
-    """What is wrong with the position and the record of the epochs so far."""
-    if not 0 <= state["epoch"] <= trainer.training.epochs or state["step"] < 0 or len(state["rows"]) != state["epoch"]:
-        return f"is at epoch {state['epoch']}, step {state['step']} with {len(state['rows'])} rows"
+    """What is wrong with the position, the record of the epochs so far, and what is told in the manifest."""
+    epoch, step, rows, best = state["epoch"], state["step"], state["rows"], state["best"]
+    if not (0 <= epoch <= trainer.training.epochs and 0 <= step <= trainer.steps and len(rows) == epoch):
+        return f"is at epoch {epoch}, step {step} with {len(rows)} rows"
     columns = {f"train_loss_{task}" for task in trainer.tasks}
     columns |= {f"{split}_{task}_{name}" for split in trainer.recorded for task, names in trainer.metric_names.items()
                 for name in names}  # fmt: skip
-    if any(columns - row.keys() for row in state["rows"]):
-        return "lacks columns of its record"
-    if (trainer.protocol.name == "held_out" and state["epoch"] > 0) != (state["best"] is not None):
+    numbers = all(isinstance(value, (int, float)) for row in rows for value in row.values())
+    if not numbers or any(columns - row.keys() for row in rows):
+        return "lacks numbers of its record"
+    if (trainer.protocol.name == "held_out" and epoch > 0) != (best is not None and best["epoch"] in range(epoch)):
         return "does not fit the protocol"
+    json.dumps([state["segments"], state["seconds"]], allow_nan=False)  # as the manifest will be written
     lacking = [part for part in state["segments"] or [{}] if not {"epoch", "step", "source"} <= part.keys()]
     return "lacks its segments" if lacking else ""
