@@ -7,7 +7,7 @@ import pytest
 
 from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.evidence.comparisons import AHEAD, BEST, PairTests, image_ranks, intervals, main_column, marks
-from mtlbench.report.evidence.per_image import BATCH, IMAGE, WHOLE, group_means
+from mtlbench.report.evidence.per_image import IMAGE, WHOLE, group_means
 from mtlbench.report.rows.grid import DELTA_COLUMNS, load_grid
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.tasks.depth import Depth
@@ -17,11 +17,10 @@ def test_groups_average_like_the_published_codes() -> None:
     statistics = {
         "abs": np.array([2.0, 9.0, 4.0, 8.0, 5.0]), "rel": np.zeros(5), "count": np.array([1, 3, 0, 4, 250], np.uint8),
     }  # fmt: skip
-    found = group_means(Depth(), statistics, batch=2)
-    assert found[WHOLE]["abs_error"] == pytest.approx(28 / 258)
-    assert found[BATCH]["abs_error"] == pytest.approx((11 / 4 + 12 / 4 + 5 / 250) / 3)
+    assert group_means(Depth(), statistics, WHOLE)["abs_error"] == pytest.approx(28 / 258)
+    assert group_means(Depth(), statistics, 2)["abs_error"] == pytest.approx((11 / 4 + 12 / 4 + 5 / 250) / 3)
     # the third image has no valid pixel and does not count
-    assert found[IMAGE]["abs_error"] == pytest.approx((2 + 3 + 2 + 5 / 250) / 4)
+    assert group_means(Depth(), statistics, IMAGE)["abs_error"] == pytest.approx((2 + 3 + 2 + 5 / 250) / 4)
 
 
 def test_whole_set_statistics_give_the_recorded_metrics(analysis: Analysis) -> None:

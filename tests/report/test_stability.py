@@ -67,6 +67,16 @@ def test_conventions_differ_where_their_averages_do(analysis: Analysis) -> None:
     assert deltas["corrected"].to_numpy() == pytest.approx(reported, abs=1e-9)
 
 
+def test_conventions_group_by_the_batches_of_their_own_codes(analysis: Analysis) -> None:
+    assert [c.explain(8).count(" 8") for c in CONVENTIONS] == [0, 1, 1, 0, 0]
+    assert "batches of 4" in CONVENTIONS[-1].explain(8)
+    metrics, _ = by_convention(analysis)  # ten test images: batches of 2 and of 4 average differently
+    slugs = list(metrics.index)
+    by_four = [analysis.evidence[slug].grouped[4]["depth_abs_error"].mean() for slug in slugs]
+    assert metrics["auto-lambda"]["depth_abs_error"].to_list() == by_four
+    assert (metrics["auto-lambda"]["depth_abs_error"] != metrics["mtan-2020, nash"]["depth_abs_error"]).all()
+
+
 def test_a_single_task_row_costs_its_networks_together(analysis: Analysis) -> None:
     single, multi = cost(analysis.grid.rows[0]), cost(analysis.grid.rows[1])
     assert single.parameters == 3 * 25_000_000

@@ -57,6 +57,25 @@ class Dataset(ABC):
     def tasks(self) -> dict[str, dict[str, Any]]:
         """{task name: arguments of the task's constructor}, the tasks that the arrays hold."""
 
+    @property
+    def published(self) -> str | None:
+        """The table of published_results.csv beside whose rows results on this dataset may stand, or None.
+
+        It follows from the class and its options alone, never from a label in params.yaml: None for a sample,
+        rebuilt data, another image size, other units, and generated images.
+        """
+        return None
+
+    #: {split: images} of the whole dataset; with fewer, results stand beside nothing. None: nothing to compare.
+    published_counts: Mapping[str, int] | None = None
+    #: Images in a test batch of the published codes, whose metrics are averages over such batches.
+    published_batch: int = 2
+
+    def published_for(self, counts: Mapping[str, int]) -> str | None:
+        """``published`` when the prepared splits hold all images (``counts``: {split: images}), else None."""
+        whole = self.published_counts
+        return self.published if whole is None or all(counts.get(s) == n for s, n in whole.items()) else None
+
     @abstractmethod
     def raw_files(self) -> list[RawFile]:
         """The raw files needed; empty for generated data."""

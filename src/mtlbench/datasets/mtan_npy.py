@@ -17,6 +17,11 @@ from mtlbench.datasets.raw.files import RawFile, digest_of_folder
 from mtlbench.system.errors import DataError, ParamsError
 
 _SPLITS = {"train": "train", "test": "val"}
+#: Layout: images by split, image size and test batch of the published tables.
+_TABLES: dict[str, tuple[dict[str, int], tuple[int, int], int]] = {
+    "nyuv2": ({"train": 795, "test": 654}, (288, 384), 2),
+    "cityscapes": ({"train": 2975, "test": 500}, (128, 256), 8),
+}
 #: A stored value may leave its range by this much: sums of weights in a resizing are not exactly 1.
 _SLACK = 1e-3
 #: Values that a stored array may have in any case: those of a picture of 2048 x 1024.
@@ -53,6 +58,7 @@ class MtanNpy(Dataset):
             )
         self.layout, self.classes, self.normals_axes, self.note = layout, classes, normals_axes, note
         self.size = (height, width)
+        self.published_counts, _, self.published_batch = _TABLES[layout]
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:
@@ -62,6 +68,13 @@ class MtanNpy(Dataset):
         if self.layout == "nyuv2":
             return tasks | {"depth": {}, "normals": {}}
         return tasks | {"inverse_depth": {"unit": "", "largest": 0.3}}
+
+    @property
+    def published(self) -> str | None:
+        """The published table of the layout at the table's image size; ``published_for`` asks for all images too."""
+        _, size, _ = _TABLES[self.layout]
+        name = "nyuv2" if self.layout == "nyuv2" else f"cityscapes{self.classes}"
+        return name if self.size == size else None
 
     def raw_files(self) -> list[RawFile]:
         """The two folders."""

@@ -102,6 +102,18 @@ class NYUv2(Dataset):
         names = nyu.class_names(self.classes)
         return {"segmentation": {"classes": self.classes, "class_names": names}, "depth": {}, "normals": {}}
 
+    @property
+    def published(self) -> str | None:
+        """ "nyuv2" for the form of the published tables: official files, 13 classes, 288 x 384, borders cropped.
+
+        The tables' author cut the invalid borders off before rescaling (issues 10 and 42 of lorenmt/mtan).
+        """
+        form = (self.checksums, self.classes, self.border, self.depth, self.size)
+        return "nyuv2" if form == ("official", 13, "crop", "filled", (288, 384)) else None
+
+    published_counts = {"train": 795, "test": 654}
+    published_batch = 2
+
     def raw_files(self) -> list[RawFile]:
         """The labelled images, the split, and the mapping files (only compared with the shipped table)."""
         if self.checksums == "official":

@@ -11,8 +11,10 @@ from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.grid import DELTA_COLUMNS, Grid, Row
 from mtlbench.tasks import Task
 
-#: How statistics can be grouped before they are reduced: over the whole set, per batch, per image.
-WHOLE, BATCH, IMAGE = "whole", "batch", "image"
+#: Images in a group whose statistics are added before they are reduced; WHOLE is the whole test set.
+WHOLE, IMAGE = 0, 1
+#: Auto-Lambda's code evaluates in batches of 4 images on every dataset.
+AUTO_LAMBDA_BATCH = 4
 
 Draws = dict[str, np.ndarray]
 
@@ -22,13 +24,13 @@ class RowEvidence:
     """Evidence of one row, from the final networks of its complete seeds.
 
     ``draws`` {column: (seeds, draws)} resamples the test images, the same images for all rows; ``images`` {column:
-    (seeds, N)} are the metrics of single images; ``grouped`` {grouping: {column: (seeds,)}} the metrics averaged
-    over groups; ``totals`` {task: {statistic: sum over images and seeds}}.
+    (seeds, N)} are the metrics of single images; ``grouped`` {images in a group: {column: (seeds,)}} the metrics
+    averaged over groups; ``totals`` {task: {statistic: sum over images and seeds}}.
     """
 
     draws: Draws = field(default_factory=dict)
     images: Draws = field(default_factory=dict)
-    grouped: dict[str, Draws] = field(default_factory=dict)
+    grouped: dict[int, Draws] = field(default_factory=dict)
     totals: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
@@ -56,58 +58,70 @@ def _image_count(grid: Grid) -> int:
 def _row_evidence(grid: Grid, row: Row, weights: np.ndarray) -> RowEvidence | None:
     if not row.seeds:
         return None
-    per_seed = []
+    parts: list[_Part] = []
     totals: dict[str, dict[str, np.ndarray]] = {}
     for seed in row.seeds:
-        joined: dict[str, Draws] = {kind: {} for kind in ("draws", IMAGE, BATCH, WHOLE, "images")}
-        cells = [cell for cell in row.done if cell.cell.seed == seed]
-        for cell in cells:
-            if not _add_cell(grid, cell, weights, joined, totals):
+        part = _Part()
+        for cell in (cell for cell in row.done if cell.cell.seed == seed):
+            if not _add_cell(grid, cell, weights, part, totals):
                 return None
-        per_seed.append(joined)
-    if any(set(joined["draws"]) != {column.name for column in grid.columns} for joined in per_seed):
+        parts.append(part)
+    if any(set(part.draws) != {column.name for column in grid.columns} for part in parts):
         return None
+    return RowEvidence(
+        _stack([part.draws for part in parts]), _stack([part.images for part in parts]),
+        {size: _stack([part.grouped[size] for part in parts]) for size in parts[0].grouped}, totals,
+    )  # fmt: skip
 
-    def stack(kind: str) -> Draws:
-        return {name: np.stack([joined[kind][name] for joined in per_seed]) for name in per_seed[0][kind]}
 
-    return RowEvidence(stack("draws"), stack("images"), {kind: stack(kind) for kind in (WHOLE, BATCH, IMAGE)}, totals)
+@dataclass
+class _Part:
+    """The same as RowEvidence of one seed, without the axis of seeds."""
+
+    draws: Draws = field(default_factory=dict)
+    images: Draws = field(default_factory=dict)
+    grouped: dict[int, Draws] = field(default_factory=dict)
+
+
+def _stack(parts: list[Draws]) -> Draws:
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
 
 def _add_cell(
-    grid: Grid, cell: LoadedCell, weights: np.ndarray, joined: dict[str, Draws], totals: dict[str, dict]
+    grid: Grid, cell: LoadedCell, weights: np.ndarray, part: _Part, totals: dict[str, dict[str, np.ndarray]]
 ) -> bool:
     """Add one cell's numbers; False when its file does not fit."""
     per_image = cell.per_image()
+    sizes = (WHOLE, IMAGE, AUTO_LAMBDA_BATCH, grid.input.published_batch)
     for name in cell.cell.tasks:
         statistics = per_image.get(name)
         if not statistics or any(len(values) != weights.shape[1] for values in statistics.values()):
             return False
         task = grid.tasks[name]
-        parts = {
-            "draws": resampled_metrics(task, statistics, weights),
-            "images": task.reduce_many(statistics),
-            **group_means(task, statistics, grid.input.compat_batch),
-        }
-        for kind, metrics in parts.items():
-            joined[kind].update({f"{name}_{metric}": values for metric, values in metrics.items()})
+        part.draws |= _named(name, resampled_metrics(task, statistics, weights))
+        part.images |= _named(name, task.reduce_many(statistics))
+        for size in sizes:
+            part.grouped.setdefault(size, {}).update(_named(name, group_means(task, statistics, size)))
         sums = totals.setdefault(name, {})
         for statistic, values in statistics.items():
             sums[statistic] = sums.get(statistic, 0) + _sum(values)
     return True
 
 
-def group_means(task: Task, statistics: Mapping[str, np.ndarray], batch: int) -> dict[str, dict[str, np.ndarray]]:
-    """{grouping: {metric: mean over groups}} of per-image statistics; groups without a valid pixel do not count.
+def _named(task: str, metrics: Mapping[str, np.ndarray]) -> Draws:
+    return {f"{task}_{metric}": values for metric, values in metrics.items()}
 
-    The images are grouped in their order, ``batch`` at a time, as a loader without shuffling gives them.
+
+def group_means(task: Task, statistics: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
+    """{metric: mean over groups of ``size`` images} of per-image statistics; WHOLE takes all images as one group.
+
+    The images are grouped in their order, as a loader without shuffling gives them. Groups without a valid pixel do
+    not count.
     """
-    found = {WHOLE: task.reduce_many({name: _sum(values)[None] for name, values in statistics.items()})}
-    for kind, size in ((BATCH, batch), (IMAGE, 1)):
-        starts = np.arange(0, len(next(iter(statistics.values()))), size)
-        grouped = {name: np.add.reduceat(_wide(values), starts, axis=0) for name, values in statistics.items()}
-        found[kind] = task.reduce_many(grouped)
-    return {kind: {name: _mean_of_known(values) for name, values in metrics.items()} for kind, metrics in found.items()}
+    images = len(next(iter(statistics.values())))
+    starts = np.arange(0, images, size or images)
+    grouped = {name: np.add.reduceat(_wide(values), starts, axis=0) for name, values in statistics.items()}
+    return {name: _mean_of_known(values) for name, values in task.reduce_many(grouped).items()}
 
 
 def _mean_of_known(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ import pandas as pd
 from mtlbench.metrics.delta_m import delta_m
 from mtlbench.metrics.metric import Metric
 from mtlbench.report.rows.grid import Column, Grid, Row, mean
-from mtlbench.report.rows.inputs import ReportInput
 
 #: Column of the table -> (task, metric name). On CityScapes the "depth" of the published tables is an inverse depth.
 _NYUV2 = {
@@ -27,7 +26,7 @@ _CITYSCAPES = {name: _NYUV2[name] for name in ("miou", "pix_acc")} | {
     "abs_err": ("inverse_depth", "abs_error"),
     "rel_err": ("inverse_depth", "rel_error"),
 }
-_COLUMNS = {"nyuv2": _NYUV2, "cityscapes7": _CITYSCAPES}
+_COLUMNS = {"nyuv2": _NYUV2} | {f"cityscapes{classes}": _CITYSCAPES for classes in (2, 7, 19)}
 #: What each source did, by the beginning of its name in the table.
 PROTOCOLS = {
     "NTKMTL": (
@@ -107,15 +106,6 @@ def _flat(row: pd.Series, baseline: pd.Series, names: list[str]) -> float:
     return delta_m(values, base, metrics, "flat")
 
 
-def dataset_name(report: ReportInput) -> str:
-    """The data set's name in the table of published numbers, "" when nothing comparable was published."""
-    classes = report.tasks.get("segmentation", {}).get("classes")
-    for name, count in (("nyuv2", 13), ("cityscapes", 7)):
-        if report.dataset.startswith(name) and classes == count:
-            return "nyuv2" if name == "nyuv2" else "cityscapes7"
-    return ""
-
-
 def _parts(architecture: str) -> frozenset[str]:
     """ "mtan_segnet" and "segnet_mtan" are one; so are resnet and resnet50, stl and single."""
     return frozenset(architecture.replace("resnet50", "resnet").split("_"))
@@ -146,10 +136,9 @@ class Comparison:
 
 def beside(grid: Grid) -> tuple[list[Column], list[Comparison]]:
     """The columns that papers print, and our rows that have a published counterpart, values in displayed units."""
-    name = dataset_name(grid.input)
-    if not name:
+    name, frame = grid.input.published, load()
+    if name is None or name not in set(frame["dataset"]):
         return [], []
-    frame = load()
     frame = frame[frame["dataset"] == name]
     known = {pair: csv for csv, pair in _COLUMNS[name].items()}
     columns = [column for column in grid.columns if (column.task, column.metric.name) in known]

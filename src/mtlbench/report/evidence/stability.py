@@ -12,7 +12,7 @@ from mtlbench.metrics.delta_m import relative_gain
 from mtlbench.metrics.ranks import kendall_tau, swapped_pairs
 from mtlbench.metrics.rules import LAST
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.per_image import BATCH, IMAGE, WHOLE, delta_draws
+from mtlbench.report.evidence.per_image import AUTO_LAMBDA_BATCH, IMAGE, WHOLE, delta_draws
 from mtlbench.report.figures.style import Picture, new_figure, save, styled
 from mtlbench.report.rows.grid import DELTA_COLUMNS, mean
 from mtlbench.report.rows.tidy import rules
@@ -28,24 +28,37 @@ RULES = {
 
 @dataclass(frozen=True)
 class Convention:
-    """How one family of published codes averages: grouping of segmentation, of the other tasks, and its Delta_m."""
+    """How one family of published codes averages: images in a group, segmentation and other tasks, and its Delta_m.
+
+    None stands for the test batch of the codes that published on this dataset.
+    """
 
     name: str
-    segmentation: str
-    others: str
+    segmentation: int | None
+    others: int | None
     delta: str
     says: str
+
+    def explain(self, batch: int) -> str:
+        """What it does, in one line, with the images in a batch."""
+        return self.says.format(batch=self.others or batch)
 
 
 CONVENTIONS = (
     Convention("corrected", WHOLE, WHOLE, "delta_m_flat", "this project: everything over the whole test set, flat Δm"),
-    Convention("mtan-2019", IMAGE, BATCH, "delta_m_flat", "per-image mIoU, other tasks averaged over batches"),
     Convention(
-        "mtan-2020, nash", WHOLE, BATCH, "delta_m_flat", "one confusion matrix; batch means and batch medians; flat Δm"
+        "mtan-2019", IMAGE, None, "delta_m_flat", "per-image mIoU, others averaged over batches of {batch}; flat Δm"
+    ),
+    Convention(
+        "mtan-2020, nash", WHOLE, None, "delta_m_flat",
+        "one confusion matrix; means and medians of batches of {batch}; flat Δm",
     ),
     Convention("libmtl", WHOLE, WHOLE, "delta_m_per_task", "true median; Δm averaged per task first"),
-    Convention("auto-lambda", WHOLE, BATCH, "delta_m_primary", "batch means; Δm of one metric per task"),
-)
+    Convention(
+        "auto-lambda", WHOLE, AUTO_LAMBDA_BATCH, "delta_m_primary",
+        "means of batches of {batch}; Δm of one metric per task",
+    ),
+)  # fmt: skip
 
 
 def by_definition(analysis: Analysis) -> pd.DataFrame:
@@ -124,13 +137,12 @@ def by_convention(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _convention_values(analysis: Analysis, slug: str, convention: Convention) -> dict[str, np.ndarray]:
-    grouped = analysis.evidence[slug].grouped
-    return {
-        column.name: grouped[convention.segmentation if column.task == analysis.grid.labelled else convention.others][
-            column.name
-        ].mean()
-        for column in analysis.grid.columns
-    }
+    grouped, batch = analysis.evidence[slug].grouped, analysis.grid.input.published_batch
+    found = {}
+    for column in analysis.grid.columns:
+        size = convention.segmentation if column.task == analysis.grid.labelled else convention.others
+        found[column.name] = grouped[batch if size is None else size][column.name].mean()
+    return found
 
 
 def agreement(scores: pd.DataFrame, measure: Callable[[pd.Series, pd.Series], float] = kendall_tau) -> pd.DataFrame:

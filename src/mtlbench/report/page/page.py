@@ -55,7 +55,7 @@ def render(page: Page) -> str:
         costs=cost_rows(analysis),
         stability=stability_tables(analysis),
         published=published.beside(analysis.grid),
-        checked=published.check() if published.dataset_name(analysis.grid.input) else [],
+        checked=published.check() if analysis.grid.input.published else [],
         provenance=provenance_rows(analysis),
         common=common_facts(analysis),
     )
@@ -122,7 +122,7 @@ def moved_ranks(analysis: Analysis, deltas: pd.DataFrame) -> list[dict[str, str]
     tau, swapped = stability.agreement(deltas)["corrected"], stability.swaps(deltas)["corrected"]
     return [
         {
-            "Convention": convention.name, "What it does": convention.says,
+            "Convention": convention.name, "What it does": convention.explain(analysis.grid.input.published_batch),
             "τ with corrected": text.number(tau[convention.name], 2),
             "Pairs swapped": str(int(swapped[convention.name])),
             "Largest move": f"{(ranks[convention.name] - ranks['corrected']).abs().max():.0f} places",

@@ -40,6 +40,8 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         cells=tuple(CellInput(**_cell_input(cell)) for cell in cells),
         baseline=experiment.baseline,
         constant=constant_baseline(data, experiment.tasks),
+        published=build.published_for(manifest["counts"]),
+        published_batch=build.published_batch,
         command=f"snakemake --profile workflow/profiles/local {name}",
     )
 

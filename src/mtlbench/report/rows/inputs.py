@@ -45,6 +45,8 @@ class ReportInput:
     ``tasks`` holds the arguments of each task's constructor; ``size`` is (height, width); ``protocol`` and
     ``training`` are the blocks of params.yaml; ``baseline`` is the label of the single-task model that Delta_m is
     relative to; ``constant`` the metrics of the best constant prediction; ``command`` makes everything again.
+    ``published`` is the table of published_results.csv that the numbers may stand beside, None for none, and
+    ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
     """
 
     name: str
@@ -59,8 +61,5 @@ class ReportInput:
     note: str = ""
     constant: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     command: str = ""
-
-    @property
-    def compat_batch(self) -> int:
-        """Test batch size of the published codes, for their per-batch averages: 2 on NYUv2, 8 on CityScapes."""
-        return 8 if self.dataset.startswith("cityscapes") else 2
+    published: str | None = None
+    published_batch: int = 2
