@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tqdm import tqdm
-
 from mtlbench.plan.grid import Cell
+from mtlbench.system.console import progress_bar
 from mtlbench.system.lease import Lease
 from mtlbench.training.loop import Hooks, Trainer
 from mtlbench.training.processes.signals import StopSignal
@@ -30,16 +29,15 @@ def watched(cell: Cell, trainer: Trainer, holder: Lease, continued: bool) -> Ite
     epochs = trainer.training.epochs
     with ExitStack() as stack:
         signals = stack.enter_context(StopSignal())
-        quiet = not sys.stderr.isatty()
-        bar = stack.enter_context(
-            tqdm(total=epochs, initial=trainer.epoch, desc=cell.path, disable=quiet, unit="epoch")
-        )
+        show = stack.enter_context(progress_bar(cell.path)) if sys.stderr.isatty() else None
+        if show is not None:
+            show(trainer.epoch, epochs)
         progress = Progress(cell, epochs, trainer.work / "progress.json", trainer.epoch, pid)
 
         def epoch_done(row: Mapping[str, Any]) -> None:
-            bar.update()
             text = " ".join(f"{task} {row[f'train_loss_{task}']:.4f}" for task in trainer.tasks)
-            bar.set_postfix_str(text)
+            if show is not None:
+                show(row["epoch"] + 1, epochs, text)
             logger.info("%s: epoch %d/%d, training loss: %s", cell.path, row["epoch"] + 1, epochs, text)
 
         def advance(epoch: int, step: int, steps: int) -> None:

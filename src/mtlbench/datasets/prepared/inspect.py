@@ -1,8 +1,13 @@
 """What a prepared dataset holds, as text for a person."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from mtlbench.datasets.prepared.prepare import check_prepared
 from mtlbench.runs import manifest as manifests
@@ -69,5 +74,12 @@ def _number(value: float | None) -> str:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    """Lines of a table whose first row is its head; as wide as it needs to be, in a pipe too."""
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for title in rows[0]:
+        table.add_column(title, no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*map(escape, row))
+    file = io.StringIO()
+    Console(file=file, width=1000, color_system=None).print(table)
+    return [line.rstrip() for line in file.getvalue().splitlines()]

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mtlbench.datasets.raw.files import Progress
+from mtlbench.system.console import progress_bar
 
 
 @contextmanager
 def reporter(title: str, unit: str = "images", interval: float = 10.0) -> Iterator[Progress]:
     """A progress(done, total) function; ``unit`` is "images" or "bytes"."""
     if sys.stderr.isatty():
-        with _bar(title, unit) as progress:
+        with progress_bar(title, unit) as progress:
             yield progress
         return
     started = time.monotonic()
@@ -27,19 +28,6 @@ def reporter(title: str, unit: str = "images", interval: float = 10.0) -> Iterat
                   file=sys.stderr, flush=True)  # fmt: skip
 
     yield line
-
-
-@contextmanager
-def _bar(title: str, unit: str) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def _amount(number: int, unit: str) -> str:
