@@ -1,6 +1,5 @@
 """What a run tells while it goes on: its log, its position, the reason of its failure."""
 
-import errno
 import logging
 import socket
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
+from mtlbench.system import disk
 from mtlbench.system.errors import BusyError, Interrupted, MtlbenchError
 from mtlbench.system.files import write_json
 
@@ -30,8 +30,8 @@ def _reason(error: Exception) -> str:
     """Why a run failed, for the table of `mtlbench status` and the report."""
     if isinstance(error, MtlbenchError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk or quota is full ({error}); free some space, and the next run continues"
+    if disk.is_full(error):
+        return disk.advice(error)
     return f"{type(error).__name__}: {error}"
 
 

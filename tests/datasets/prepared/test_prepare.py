@@ -24,6 +24,7 @@ from mtlbench.datasets.prepared.maps import maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.datasets.rooms import Rooms
 from mtlbench.plan.keys import key
+from mtlbench.system import disk
 from mtlbench.system.errors import DataError
 
 SPEC = {"dataset": "rooms", "seed": 1}
@@ -207,7 +208,7 @@ def test_a_full_disk_is_reported_and_leaves_the_old_result(tmp_path: Path, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(_fill, "write_rows", full)
-        with pytest.raises(DataError, match=r"disk is full.*run the same command again"):
+        with pytest.raises(DataError, match=r"disk or quota is full.*run the same command again"):
             prepare("rooms", WatchedRooms(seed=2), Path("/none"), out, other, progress=silent)
     assert contents(out) == before
     second = WatchedRooms(seed=2)
@@ -217,9 +218,9 @@ def test_a_full_disk_is_reported_and_leaves_the_old_result(tmp_path: Path, monke
 
 def test_too_small_a_disk_is_refused_before_anything_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("usage", (), {"free": 1000})
-    monkeypatch.setattr(_fill.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage)
     dataset = WatchedRooms()
-    with pytest.raises(DataError, match="disk is full"):
+    with pytest.raises(DataError, match="disk or quota is full"):
         prepare("rooms", dataset, Path("/none"), tmp_path / "rooms", SPEC, progress=silent)
     assert dataset.calls == []
 
@@ -293,7 +294,7 @@ def test_description_names_what_a_person_asks(tmp_path: Path) -> None:
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from mtlbench.datasets._prepare import prepare
+from mtlbench.datasets.prepared.prepare import prepare
 from mtlbench.datasets.rooms import Rooms, _Image
 
 if __name__ == "__main__":

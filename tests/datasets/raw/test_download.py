@@ -18,6 +18,7 @@ from mtlbench.datasets.raw.accounts import NetrcAuth
 from mtlbench.datasets.raw.download import download
 from mtlbench.datasets.raw.files import Login, RawFile
 from mtlbench.datasets.raw.http import Patience
+from mtlbench.system import disk
 from mtlbench.system.errors import DataError
 
 from .server import Handler, Site, site
@@ -225,7 +226,7 @@ def test_a_full_disk(tmp_path: Path, web: Site, patience: Patience, monkeypatch:
     web.answers["/data.bin"] = [lambda h: h.serve(BODY, cut=2_500_000)]
     stores = iter([real, full])
     monkeypatch.setattr(http, "store", lambda *args: next(stores)(*args))
-    with pytest.raises(DataError, match=r"disk is full.*continues where it stopped"):
+    with pytest.raises(DataError, match=r"disk or quota is full.*continues where it stopped"):
         download([raw_file(web)], tmp_path, quiet, patience)
     assert not (tmp_path / "data.bin").exists()
     monkeypatch.setattr(http, "store", real)
@@ -237,8 +238,8 @@ def test_a_full_disk(tmp_path: Path, web: Site, patience: Patience, monkeypatch:
 def test_too_little_space_is_seen_before_the_first_byte(
     tmp_path: Path, web: Site, patience: Patience, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000}))
-    with pytest.raises(DataError, match="disk is full"):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000}))
+    with pytest.raises(DataError, match="disk or quota is full"):
         download([raw_file(web)], tmp_path, quiet, patience)
     assert not (tmp_path / ".data.bin.part").exists()
 

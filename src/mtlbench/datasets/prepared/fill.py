@@ -1,7 +1,6 @@
 """Filling the arrays of a dataset chunk by chunk, in several processes, with a log of what is safely on disk."""
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from mtlbench.datasets.prepared.layout import check_image
 from mtlbench.datasets.prepared.maps import Maps, maps_of
 from mtlbench.datasets.prepared.statistics import Sums, sums_of
 from mtlbench.datasets.raw.files import Progress
+from mtlbench.system.disk import require_space
 from mtlbench.system.errors import DataError
 from mtlbench.system.workers import run_all
 
@@ -155,8 +155,7 @@ def _allocate(beside: Path, maps: Mapping[str, Maps], size: tuple[int, int], spl
         for form in maps.values()
     )
     beside.mkdir(parents=True)
-    if shutil.disk_usage(beside).free < needed:
-        raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed")
+    require_space(beside, needed)
     for split_name, split in splits.items():
         (beside / split_name).mkdir()
         for name, form in maps.items():

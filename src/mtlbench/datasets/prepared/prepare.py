@@ -6,7 +6,6 @@ is written last: without it, nothing counts as prepared.
 """
 
 import contextlib
-import errno
 import os
 import shutil
 import sys
@@ -26,6 +25,7 @@ from mtlbench.datasets.raw.progress import reporter
 from mtlbench.plan.keys import Spec, key, manifest_name
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest
+from mtlbench.system.disk import tell_full_disk
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import fsync_folder
 
@@ -56,7 +56,7 @@ def prepare(
             return target
         beside = out.with_name(f".{out.name}.{key(spec)}.unfinished")
         _recover(out, beside)
-        with _disk_full(out):
+        with tell_full_disk(out):
             splits = dataset.splits(Path(raw))
             _check_splits(name, splits)
             with contextlib.nullcontext(progress) if progress else reporter(f"prepare {name}") as report:
@@ -103,20 +103,6 @@ def _recover(out: Path, beside: Path) -> None:
     if not beside.exists() and (out / f".{beside.name}").is_file() and manifests.find(out) is None:
         os.replace(out, beside)
         (beside / f".{beside.name}").unlink()
-
-
-@contextlib.contextmanager
-def _disk_full(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        free = shutil.disk_usage(out.parent).free
-        raise DataError(
-            f"{out}: the disk is full ({free / 1e9:.1f} GB free); free some space and run the same command again, "
-            "it continues from the images that are already there"
-        ) from error
 
 
 def _check_splits(name: str, splits: Mapping[str, Split]) -> None:

@@ -6,9 +6,7 @@ if the server still has the same file (If-Range).
 """
 
 import contextlib
-import errno
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from mtlbench.datasets.raw.accounts import open_session
 from mtlbench.datasets.raw.files import Progress, RawFile, check
 from mtlbench.datasets.raw.http import NextAddress, Patience, discard, fetch_from, state_path
 from mtlbench.datasets.raw.progress import reporter
+from mtlbench.system.disk import tell_full_disk
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import fsync_folder
 
@@ -44,7 +43,8 @@ def download(
             with _alone(folder / f".{file.name}.lock"):
                 try:
                     if not _complete(folder / file.name, file):
-                        _fetch(file, folder / file.name, report, patience or Patience())
+                        with tell_full_disk(folder / file.name):
+                            _fetch(file, folder / file.name, report, patience or Patience())
                 except DataError as error:
                     if file.required:
                         raise
@@ -91,14 +91,6 @@ def _fetch(file: RawFile, path: Path, progress: Progress, patience: Patience) ->
             if isinstance(error, DataError):
                 discard(part)
             continue
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            free = shutil.disk_usage(path.parent).free
-            raise DataError(
-                f"{path}: the disk is full ({free / 1e9:.1f} GB free); free some space and run the same command again, "
-                "it continues where it stopped"
-            ) from error
         os.replace(part, path)
         fsync_folder(path.parent)
         state_path(part).unlink(missing_ok=True)

@@ -1,10 +1,8 @@
 """Fetching one file from one address by HTTP, again and again until it is whole."""
 
-import errno
 import json
 import os
 import random
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ import requests
 from urllib3.exceptions import LocationValueError
 
 from mtlbench.datasets.raw.files import Progress, RawFile
+from mtlbench.system.disk import require_space
 
 #: Answers that pass with time; others (404, 403 ...) make the next address be tried at once.
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
@@ -96,8 +95,8 @@ def _attempt(
             raise NextAddress("a web page came instead of the file (moved, or a login is needed)")
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length is not None else file.bytes
-        if total is not None and shutil.disk_usage(part.parent).free < total - start:
-            raise OSError(errno.ENOSPC, "no space left")
+        if total is not None:
+            require_space(part.parent, total - start)
         _remember(part, url, answer)
         store(answer, part, start, total, progress)
 
