@@ -116,6 +116,9 @@ def list_(
         str, typer.Argument(help="models, weightings, datasets, tasks, experiments or cells")
     ] = "experiments",
     experiment: Annotated[str | None, typer.Option(help="whose tasks, image size or cells")] = None,
+    expanded: Annotated[
+        str | None, typer.Option(metavar="EXPERIMENT", help="print it as YAML with its shared blocks put in")
+    ] = None,
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Show what can be put in a grid."""
@@ -123,7 +126,10 @@ def list_(
     from mtlbench.plan.params import use_extensions
 
     use_extensions(params)
-    listing.show(what, experiment, lambda: _params(params))
+    if expanded is not None:
+        print(listing.expanded(_params(params), expanded), end="")
+    else:
+        listing.show(what, experiment, lambda: _params(params))
 
 
 @app.command()

@@ -1,8 +1,10 @@
 """`mtlbench list`: what can be put in a grid."""
 
+import io
 from collections.abc import Callable
 
 from rich.table import Table
+from ruamel.yaml import YAML
 
 from mtlbench.plan import grid
 from mtlbench.plan.params import Params
@@ -25,6 +27,19 @@ def show(what: str, experiment: str | None, params: Callable[[], Params]) -> Non
     else:
         table = _entries(what)
     console().print(table)
+
+
+def expanded(params: Params, name: str) -> str:
+    """The experiment as YAML, every value in its place: the same keys when it is written so in params.yaml."""
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.width = 120
+    yaml.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    text = io.StringIO()
+    yaml.dump({name: grid.experiment(params, name).model_dump(exclude_unset=True)}, text)
+    return text.getvalue()
 
 
 def _entries(kind: str) -> Table:

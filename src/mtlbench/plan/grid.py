@@ -8,8 +8,8 @@ from typing import Any
 
 from mtlbench.plan import keys, places
 from mtlbench.plan.names import ONLY
-from mtlbench.plan.params import Experiment, Params, split_kind
-from mtlbench.plan.registry import entry
+from mtlbench.plan.params import Experiment, Params
+from mtlbench.plan.registry import entry, split_kind
 from mtlbench.plan.sources import is_address, source_folder
 from mtlbench.system.errors import ParamsError, nearest
 from mtlbench.system.files import digest
@@ -109,6 +109,13 @@ def experiment(params: Params, name: str) -> Experiment:
 
 def cells(params: Params, name: str) -> list[Cell]:
     """All cells of an experiment, baselines first, in the order of params.yaml."""
+    try:
+        return _cells(params, name)
+    except ParamsError as error:
+        raise params.located(error) from None
+
+
+def _cells(params: Params, name: str) -> list[Cell]:
     grid = experiment(params, name)
     data = dataset(params, grid.dataset)
     made = data.build()

@@ -71,6 +71,24 @@ def entry(kind: str, name: str) -> Entry:
     return found[name]
 
 
+def split_kind(
+    kind: str, label: str, block: dict[str, Any] | None, where: str, extra: tuple[str, ...] = ()
+) -> tuple[str, dict[str, Any]]:
+    """(entry name, complete checked options) of one block such as ``dwa: {temperature: 2}``.
+
+    ``kind:`` in the block names the entry when the label does not.
+    """
+    block = dict(block or {})
+    name = block.pop("kind", label)
+    for key in extra:
+        block.pop(key, None)
+    try:
+        entry(kind, name)
+    except ParamsError as error:
+        raise ParamsError(f"{where}: {error}") from None
+    return name, check_options(kind, name, block, where)
+
+
 def check_options(kind: str, name: str, options: dict[str, Any], where: str) -> dict[str, Any]:
     """Options completed with the constructor's defaults and checked against its annotations."""
     try:

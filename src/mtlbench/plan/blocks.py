@@ -1,0 +1,194 @@
+"""The blocks of params.yaml: every key with its type, its bounds and what it means."""
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from mtlbench.plan import shared
+from mtlbench.system.errors import ParamsError
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+
+
+class Runtime(_Block):
+    """How to run, never what comes out: nothing here enters a key."""
+
+    device: Annotated[str, Field(description="where to train: auto (a GPU when there is one), cpu, cuda or cuda:1")]
+    threads: Annotated[int, Field(ge=1, description="CPU threads of one training process")]
+    workers: Annotated[int, Field(ge=1, description="processes that prepare a dataset or draw a report")]
+    checkpoint_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints; 0 saves every epoch")]
+    compile: Annotated[bool, Field(description="torch.compile the network (true or false)")]
+    data: Annotated[
+        Literal["auto", "device", "host"],
+        Field(description="where the prepared arrays stay: on the device, in pinned memory, or auto by size"),
+    ]
+
+
+class Optimizer(_Block):
+    """The optimiser of network and weighting parameters."""
+
+    name: Annotated[Literal["adam", "adamw", "sgd"], Field(description="adam, adamw or sgd")]
+    learning_rate: Annotated[float, Field(gt=0, description="initial learning rate")]
+    weight_decay: Annotated[float, Field(ge=0, description="weight decay (L2 for adam and sgd)")]
+    momentum: Annotated[float, Field(ge=0, lt=1, description="momentum, sgd only")] = 0.0
+    nesterov: Annotated[bool, Field(description="Nesterov momentum, sgd only")] = False
+
+
+class Schedule(_Block):
+    """The learning rate over the epochs."""
+
+    name: Annotated[Literal["constant", "step", "cosine"], Field(description="constant, step or cosine (to zero)")]
+    every: Annotated[int | None, Field(ge=1, description="step: epochs between two drops")] = None
+    factor: Annotated[float | None, Field(gt=0, le=1, description="step: factor of each drop")] = None
+
+    @pydantic.model_validator(mode="after")
+    def _complete(self) -> "Schedule":
+        given = (self.every is not None) + (self.factor is not None)
+        if given != (2 if self.name == "step" else 0):
+            raise ValueError("'every' and 'factor' belong to the step schedule, and only to it")
+        return self
+
+
+class Augmentation(_Block):
+    """Random geometry of the training images, the same for all maps of an image."""
+
+    scales: Annotated[list[float], Field(min_length=1, description="zoom factors to draw from, each at least 1")]
+    flip: Annotated[bool, Field(description="mirror half of the images")]
+    compat: Annotated[
+        Literal["none", "mtan", "nash", "auto_lambda"],
+        Field(description="none: exact geometry; otherwise the published code whose geometry is reproduced"),
+    ] = "none"
+
+
+class Training(_Block):
+    """All settings of a training run; every one of them is part of the key."""
+
+    epochs: Annotated[int, Field(ge=1, description="passes over the training images")]
+    batch_size: Annotated[int, Field(ge=1, description="images in one step, over all processes together")]
+    optimizer: Optimizer
+    schedule: Schedule
+    drop_last: Annotated[bool, Field(description="leave out an incomplete last batch of an epoch")]
+    precision: Annotated[
+        Literal["float32", "tf32", "bfloat16"], Field(description="float32, tf32 (GPU) or bfloat16 (autocast)")
+    ]
+    augmentation: Annotated[Augmentation | None, Field(description="augmentation, or null for none")]
+    processes: Annotated[
+        int, Field(ge=1, description="data parallel processes that share each step, on GPUs one for each; 1 unless set")
+    ] = 1
+
+    @pydantic.model_validator(mode="after")
+    def _images_for_all(self) -> "Training":
+        if self.batch_size < self.processes:
+            raise ValueError(f"a batch of {self.batch_size} has no image for each of the {self.processes} processes")
+        return self
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_one_process(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A single process is left out of specs, so keys are what they were before there was a choice."""
+        values = dump(self)
+        if self.processes == 1:
+            values.pop("processes", None)
+        return values
+
+
+class Protocol(_Block):
+    """Which epoch's numbers are reported."""
+
+    name: Annotated[
+        Literal["paper", "held_out"],
+        Field(
+            description="paper: test set after every epoch, mean of the last ones; held_out: selection on a "
+            "split of the training set and one test evaluation"
+        ),
+    ]
+    last_epochs: Annotated[int | None, Field(ge=1, description="paper: epochs averaged")] = None
+    share: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="share of the training images held out from every row: for the selection of held_out; under "
+            "paper, so that all rows train on the images that a weighting with held-out images (auto_lambda) has",
+        ),
+    ] = None
+    record_test: Annotated[
+        bool, Field(description="held_out: also record the test set every epoch, to measure the optimism of others")
+    ] = False
+
+    @pydantic.model_validator(mode="after")
+    def _complete(self) -> "Protocol":
+        if self.name == "paper" and self.last_epochs is None:
+            raise ValueError("the protocol 'paper' needs 'last_epochs'")
+        if self.name == "held_out" and (self.share is None or self.last_epochs is not None):
+            raise ValueError("the protocol 'held_out' needs 'share' and takes no 'last_epochs'")
+        return self
+
+
+class Resources(_Block):
+    """What one training run asks of a cluster; not part of any key."""
+
+    gpu: Annotated[int, Field(ge=0, description="GPUs")]
+    memory_mb: Annotated[int, Field(ge=1, description="megabytes of memory")]
+    minutes: Annotated[int, Field(ge=1, description="wall-clock limit in minutes of one run")]
+    cells_per_job: Annotated[
+        int, Field(ge=1, description="short runs that share a job of the cluster, one after the other")
+    ] = 1
+
+
+class Experiment(_Block):
+    """A dataset, a protocol and a grid of models x weightings x seeds: one report."""
+
+    title: Annotated[str, Field(min_length=1, description="the report's heading")]
+    dataset: Annotated[str, Field(description="a name under datasets:")]
+    tasks: Annotated[list[str], Field(min_length=1, description="tasks of the dataset, in the order of the table")]
+    protocol: Protocol
+    baseline: Annotated[str | None, Field(description="label of the single-task model of Delta_m, or null")]
+    models: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="label: {kind:, options}")]
+    weightings: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="label: {kind:, options}")]
+    seeds: Annotated[list[int], Field(min_length=1, description="integers, one run each")]
+    training: Training
+    resources: Resources
+
+
+class Grid(_Block):
+    """What is compared; experiments that name it take these values, and their own replace single ones."""
+
+    baseline: Annotated[str | None, Field(description="label of the single-task model of Delta_m, or null")] = None
+    models: Annotated[dict[str, dict[str, Any]], Field(description="label: {kind:, options}")] = {}
+    weightings: Annotated[dict[str, dict[str, Any]], Field(description="label: {kind:, options}")] = {}
+    seeds: Annotated[list[int], Field(description="integers, one run each")] = []
+    resources: Resources | None = None
+
+
+class Shared(_Block):
+    """Blocks with a name, taken by the experiments that name them."""
+
+    protocols: Annotated[dict[str, Protocol], Field(description="name: protocol, for `use:` in experiments")] = {}
+    trainings: Annotated[dict[str, Training], Field(description="name: training, for `use:` in experiments")] = {}
+    grids: Annotated[dict[str, Grid], Field(description="name: what is compared, for `grid:` in experiments")] = {}
+
+
+class Params(Shared):
+    """The whole of params.yaml, with every experiment written out (shared.py)."""
+
+    _written: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    extensions: Annotated[
+        list[str],
+        Field(description="folders with models/, weightings/, datasets/, tasks/ of your own, relative to this file"),
+    ] = []
+    run: Annotated[list[str], Field(min_length=1, description="experiments built when no target is named")]
+    runtime: Runtime
+    datasets: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="name: {kind:, source:, options}")]
+    experiments: Annotated[dict[str, Experiment], Field(min_length=1, description="name: experiment")]
+
+    def place(self, path: str) -> str:
+        """A path such as ``experiments.x.training.epochs`` and, when it is of a shared block, where it is written."""
+        return shared.place(path, self._written)
+
+    def located(self, error: ParamsError) -> ParamsError:
+        """The same error with the place of each line's path."""
+        return ParamsError(shared.located(str(error), self._written))
