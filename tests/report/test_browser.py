@@ -1,80 +1,25 @@
-"""The page in a real browser: headless Chromium, driven through chromedriver's HTTP interface."""
+"""The page in a real browser: headless Chromium through its debugging pipe."""
 
+import importlib.resources
+import importlib.util
 import json
 import shutil
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("chromedriver") is None or shutil.which("chromium") is None,
-    reason="no Chromium (apt: chromium, chromium-driver)",
-)
-_FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--force-device-scale-factor=1",
-]  # fmt: skip
+from .chromium import Browser
 
-
-class Browser:
-    """The few WebDriver commands that the tests need."""
-
-    def __init__(self, port: int, profile: Path) -> None:
-        self.base = f"http://127.0.0.1:{port}"
-        options = {"args": [*_FLAGS, f"--user-data-dir={profile}"], "binary": shutil.which("chromium")}
-        logging = {"browser": "ALL", "performance": "ALL"}
-        wanted = {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": logging}}
-        session = self._call("POST", "/session", {"capabilities": wanted})
-        self.base += f"/session/{session['sessionId']}"
-
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=90) as answer:
-            return json.loads(answer.read())["value"]
-
-    def open(self, page: Path) -> None:
-        self._call("POST", "/url", {"url": page.as_uri()})
-
-    def size(self, width: int, height: int) -> None:
-        self._call("POST", "/window/rect", {"width": width, "height": height})
-
-    def run(self, script: str) -> Any:
-        return self._call("POST", "/execute/sync", {"script": script, "args": []})
-
-    def log(self, kind: str) -> list[dict[str, Any]]:
-        return self._call("POST", "/se/log", {"type": kind})
-
-    def quit(self) -> None:
-        self._call("DELETE", "")
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium (apt: chromium)")
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    profile = tmp_path_factory.mktemp("profile")
-    with subprocess.Popen(
-        ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as driver:
-        try:
-            yield Browser(_port(driver), profile)
-        finally:
-            driver.terminate()
-
-
-def _port(driver: subprocess.Popen) -> int:
-    """The port that chromedriver chose; it prints it when it is ready."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        line = driver.stdout.readline()
-        if "started successfully on port" in line:
-            return int(line.rstrip().rstrip(".").rsplit(" ", 1)[1])
-    raise TimeoutError("chromedriver did not start")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.quit()
 
 
 def column(browser: Browser, index: int) -> list[str]:
@@ -97,24 +42,14 @@ def values(texts: list[str]) -> list[float]:
 
 
 def test_the_page_works_from_a_file(built: Path, browser: Browser) -> None:
-    browser.run("location = 'about:blank'")
-    browser.log("performance")  # what the browser loaded for itself
     browser.open(built / "index.html")
-    browser.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-    browser.run("document.querySelectorAll('img').forEach(i => { i.loading = 'eager'; })")
-    deadline = time.monotonic() + 30
-    while (
-        not (loaded := browser.run("return [...document.images].every(i => i.complete)"))
-        and time.monotonic() < deadline
-    ):
-        time.sleep(0.2)
-    assert loaded
+    browser.load_everything()
     assert browser.run("return [...document.images].filter(i => i.naturalWidth === 0).map(i => i.src)") == []
     assert browser.run("return document.images.length") > 10
-    problems = [line["message"] for line in browser.log("browser") if line["level"] in ("SEVERE", "WARNING")]
+    problems = [e["params"] for e in browser.events if e["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")]
     assert problems == []
-    requests = [json.loads(line["message"])["message"] for line in browser.log("performance")]
-    addresses = [r["params"]["request"]["url"] for r in requests if r["method"] == "Network.requestWillBeSent"]
+    sent = [e["params"] for e in browser.events if e["method"] == "Network.requestWillBeSent"]
+    addresses = [one["request"]["url"] for one in sent]
     assert addresses
     assert [address for address in addresses if not address.startswith(("file:", "data:"))] == []
 
@@ -182,3 +117,57 @@ def test_names_from_params_are_text(built: Path, browser: Browser) -> None:
     assert browser.run("return document.querySelectorAll('h1 b').length") == 0
     title = browser.run("return document.querySelector('sup.missing').closest('td').title")
     assert title == "seed 1: DivergedError: NaN in <depth> & co"
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+def test_axe_finds_nothing(built: Path, browser: Browser, width: int) -> None:
+    if importlib.util.find_spec("axe_playwright_python") is None:
+        pytest.skip("no axe-core (pip: axe-playwright-python)")
+    axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    browser.size(width, 900)
+    browser.open(built / "index.html")
+    browser.load_everything()
+    browser.call("Runtime.evaluate", expression=axe)
+    found = browser.run(
+        "const r = await axe.run(document, {resultTypes: ['violations']});"
+        "return r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]);"
+    )
+    assert found == []
+
+
+def test_every_table_and_picture_says_what_it_is(built: Path, browser: Browser) -> None:
+    browser.open(built / "index.html")
+    assert browser.run("return [...document.querySelectorAll('table')].filter(t => !t.caption).length") == 0
+    assert browser.run("return [...document.querySelectorAll('th:not([scope])')].map(h => h.outerHTML)") == []
+    texts = browser.run(
+        "return [...document.querySelectorAll('figure')].map(f => "
+        "[f.querySelector('img').alt, f.querySelector('figcaption').textContent])"
+    )
+    assert texts
+    assert [alt for alt, caption in texts if len(alt) < 10 or alt in caption] == []
+    bare = "return [...document.querySelectorAll('.scroll, .diagram, pre')].filter(e => !(e.tabIndex === 0 && "
+    assert browser.run(bare + "e.getAttribute('role') && e.getAttribute('aria-label'))).length") == 0
+
+
+def test_a_phone_breaks_no_name_and_says_the_weighting_once(built: Path, browser: Browser) -> None:
+    browser.size(390, 900)
+    browser.open(built / "index.html")
+    shown = browser.run("return document.querySelector('#main tbody tr').innerText")
+    assert shown.count("single-task") == 1
+    longest = (
+        "const a = document.querySelector('#main tbody .name a'); const range = document.createRange();"
+        "range.selectNodeContents(a); return range.getClientRects().length"
+    )
+    assert browser.run(longest) <= 2  # between words alone: the name has two
+
+
+def test_it_prints_without_splitting_the_table(built: Path, browser: Browser, tmp_path: Path) -> None:
+    if shutil.which("pdftotext") is None:
+        pytest.skip("no pdftotext (apt: poppler-utils)")
+    browser.open(built / "index.html")
+    browser.load_everything()
+    browser.pdf(tmp_path / "page.pdf")
+    run = ["pdftotext", "-layout", str(tmp_path / "page.pdf"), "-"]
+    pages = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60).stdout.split("\f")
+    assert "constant prediction" in pages[0]
+    assert all(name in pages[0] for name in ("single-task", "equal", "dwa"))

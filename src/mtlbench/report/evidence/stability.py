@@ -178,4 +178,4 @@ def agreement_figure(analysis: Analysis, folder: Path) -> Picture | None:
             "Agreement of rankings: Kendall's τ between the rankings of all rows (1: the same order, 0: unrelated, −1: "
             "reversed)."
         )
-        return save(figure, folder, "agreement", caption)
+        return save(figure, folder, "agreement", caption, f"Square matrices of τ: {', '.join(tables)}")

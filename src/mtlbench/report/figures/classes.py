@@ -8,7 +8,7 @@ import seaborn as sns
 
 from mtlbench.metrics.segmentation import class_iou
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.figures.style import BASELINE, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.report.figures.style import BASELINE, Picture, new_figure, save, styled, tidy
 from mtlbench.report.rows.grid import Row
 from mtlbench.system.colours import COLOURS
 from mtlbench.tasks import Labels
@@ -46,7 +46,7 @@ def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | Non
     multi = iter(COLOURS)
     with styled():
         height = 0.8 / len(known)
-        figure = new_figure(WIDTH * 0.86, (0.13 * len(known) + 0.13) * len(names) + 1.1)
+        figure = new_figure(5.6, (0.13 * len(known) + 0.13) * len(names) + 1.1)
         axes = figure.subplots()
         for i, (row, matrix) in enumerate(known):
             colour = BASELINE if row.single_task else next(multi)
@@ -60,12 +60,12 @@ def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | Non
         axes.set_xlabel("IoU [%]")
         axes.tick_params(axis="y", length=0)
         tidy(axes, "x")
-        figure.legend(loc="outside upper left", ncols=2 if len(known) > 3 else 3)
+        figure.legend(loc="outside upper left", ncols=1)
         caption = (
             "Intersection over union of each class (share of the valid test pixels in brackets) for the single-task "
             "baseline and the best row of each model; final networks, all seeds together."
         )
-        return save(figure, folder, "class_iou", caption)
+        return save(figure, folder, "class_iou", caption, f"Bars for {len(names)} classes, the commonest above")
 
 
 def confusions(analysis: Analysis, folder: Path) -> Picture | None:
@@ -91,4 +91,6 @@ def confusions(analysis: Analysis, folder: Path) -> Picture | None:
             axes.set_ylabel("true" if row is known[0][0] else "")
             axes.tick_params(length=0, labelsize=7.5 if len(names) <= 20 else 5)
         caption = "Confusion matrices of the final networks, all seeds together; every line adds up to 100 %."
-        return save(figure, folder, "confusion", caption)
+        return save(
+            figure, folder, "confusion", caption, f"Matrices of {len(names)} true by {len(names)} predicted classes"
+        )

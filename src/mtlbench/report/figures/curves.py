@@ -112,6 +112,10 @@ def _quantity(grid: Grid, task: str, metric: Metric | None) -> str:
     return metric.display + (f" [{metric.unit}]" if metric.unit and metric.unit not in metric.display else "")
 
 
+def _alt(rows: Sequence[Row]) -> str:
+    return f"Line plots over the epochs for {', '.join(row.weighting for row in rows)}"
+
+
 def model_curves(grid: Grid, model: str, folder: Path) -> list[Picture]:
     """Primary metric and loss of every task for one model, one colour per weighting."""
     pictures = []
@@ -135,7 +139,7 @@ def model_curves(grid: Grid, model: str, folder: Path) -> list[Picture]:
                 f"{SPLITS[grid.unseen]} images (solid) and the training images (dashed). {BAND} The gap between "
                 "the two is overfitting."
             )
-            pictures.append(save(figure, folder, f"curves_{model}{suffix}", caption))
+            pictures.append(save(figure, folder, f"curves_{model}{suffix}", caption, _alt(rows)))
     return pictures
 
 
@@ -155,7 +159,7 @@ def all_metrics(grid: Grid, model: str, folder: Path) -> Picture:
         keep_first(axes, len(panels))
         figure.supxlabel("epoch", fontsize=8.5)
         _legend(figure, palette, grid)
-        return save(figure, folder, f"metrics_{model}", f"{model}: all metrics over the epochs. {BAND}")
+        return save(figure, folder, f"metrics_{model}", f"{model}: all metrics over the epochs. {BAND}", _alt(rows))
 
 
 def overview(grid: Grid, folder: Path) -> list[Picture]:
@@ -189,7 +193,8 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
             caption = (
                 f"The primary metric of each task for all models: {split} (solid) and train (dashed).{crowd} {BAND}"
             )
-            pictures.append(save(figure, folder, f"curves_overview{suffix}", caption))
+            alt = f"Line plots, a column for each of: {', '.join(models)}"
+            pictures.append(save(figure, folder, f"curves_overview{suffix}", caption, alt))
     return pictures
 
 

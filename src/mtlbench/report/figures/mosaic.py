@@ -92,7 +92,9 @@ def legend(grid: Grid, folder: Path) -> Picture:
         if any(isinstance(task.maps, Directions) for task in grid.tasks.values()):
             patches.append(Patch(facecolor="#8080FF", label="normals: red right, green up, blue to the camera"))
         figure.legend(handles=patches, loc="outside lower left", ncols=7, columnspacing=1.2, handlelength=1.2)
-        return save(figure, folder, "legend", "What the colours mean.")
+        return save(
+            figure, folder, "legend", "What the colours mean.", f"Colour scales and {len(classes)} named colours"
+        )
 
 
 def _bar(axes: Any, name: str, low: float, high: float, title: str) -> None:

@@ -54,7 +54,7 @@ def model_panel(grid: Grid, row: Row, folder: Path) -> Picture | None:
         names += [f"image {samples['indices'][i]} |\nground truth", "overlay |\nprediction", f"{wrong} |\nerror"]
     figure = mosaic(lines, ["Input", *(task_title(name) for name in grid.tasks)], names)
     caption = f"{row.label}, seed {row.seeds[0]}: predictions of the final network on fixed test images."
-    return save(figure, folder, f"panel_{row.slug}", caption, vector=False)
+    return save(figure, folder, f"panel_{row.slug}", caption, f"{len(lines)} lines of pictures", vector=False)
 
 
 def _panel_line(grid: Grid, samples: Samples, i: int, line: int) -> list[np.ndarray | None]:
@@ -93,7 +93,8 @@ def compared_models(analysis: Analysis, folder: Path) -> list[Picture]:
                 f"{task_title(name)}: the same test images for all models (best weighting of each), prediction above "
                 f"and error below; {_range_text(task)}."
             )
-            pictures.append(save(figure, folder, f"compare_{name}{suffix}", caption, vector=False))
+            alt = f"Pictures of test images, a column for each of: {', '.join(row.model for row, _ in group)}"
+            pictures.append(save(figure, folder, f"compare_{name}{suffix}", caption, alt, vector=False))
     return pictures
 
 
@@ -134,7 +135,7 @@ def attention(row: Row, grid: Grid, folder: Path) -> Picture | None:
         f"{row.label}: attention masks on image {samples['indices'][0]}, mean over the channels of a level; the "
         "colours of a line run from its lowest (dark blue) to its highest value (yellow)."
     )
-    return save(figure, folder, f"attention_{row.slug}", caption, vector=False)
+    return save(figure, folder, f"attention_{row.slug}", caption, f"{len(levels)} lines of masks", vector=False)
 
 
 def _mask(mask: np.ndarray, size: tuple[int, ...], low: float, high: float) -> np.ndarray:

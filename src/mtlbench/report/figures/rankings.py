@@ -11,8 +11,8 @@ from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import image_ranks, intervals, joint_draws, main_column
 from mtlbench.report.evidence.statistics import critical_difference, friedman_p, probability_above
 from mtlbench.report.figures.style import BASELINE, INK, WIDTH, Picture, new_figure, save, styled, tidy
-from mtlbench.report.rows.grid import Column, Row
-from mtlbench.report.rows.text import task_title
+from mtlbench.report.rows.grid import Column, Row, mean
+from mtlbench.report.rows.text import number, task_title
 from mtlbench.system.colours import COLOURS
 
 #: Rows that fit into these figures; of larger grids the best ones are shown.
@@ -36,7 +36,7 @@ def forest(analysis: Analysis, folder: Path) -> Picture | None:
         return None
     scale = column.metric.scale
     with styled():
-        figure = new_figure(WIDTH * 0.86, 0.26 * len(rows) + 0.9)
+        figure = new_figure(5.6, 0.26 * len(rows) + 0.9)  # fits a phone
         axes = figure.subplots()
         for line, row in enumerate(rows):
             found = intervals(analysis.grid, row, column, analysis.evidence[row.slug])
@@ -64,7 +64,11 @@ def forest(analysis: Analysis, folder: Path) -> Picture | None:
         tidy(axes, "x")
         axes.tick_params(axis="y", length=0)
         sns.despine(ax=axes, left=True)
-        return save(figure, folder, "intervals", _forest_caption(analysis, column, len(rows)))
+        means = (
+            f"{row.label} {number(mean(analysis.grid.reported[row.slug][column.name]) * scale, 2)}" for row in rows
+        )
+        alt = f"One line per row, best first: {'; '.join(means)}"
+        return save(figure, folder, "intervals", _forest_caption(analysis, column, len(rows)), alt)
 
 
 def _forest_caption(analysis: Analysis, column: Column, shown: int) -> str:
@@ -128,7 +132,7 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
             f"draws of {seeds}, best rows first. A dot marks pairs whose difference survives the paired "
             "test with Holm's correction for all pairs of rows."
         )
-        return save(figure, folder, "pairs", caption)
+        return save(figure, folder, "pairs", caption, f"Square matrix of {len(rows)} rows against one another")
 
 
 def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
@@ -153,7 +157,7 @@ def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
             "more than the critical difference CD (Nemenyi, 5 %). Images of one scene are not independent, so CD is "
             "optimistic, and it says nothing about other seeds."
         )
-        return save(figure, folder, "critical_difference", caption)
+        return save(figure, folder, "critical_difference", caption, f"An axis of ranks for each of: {', '.join(ranks)}")
 
 
 def _diagram(axes: Any, names: list[str], ranks: np.ndarray, distance: float) -> None:

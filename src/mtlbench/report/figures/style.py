@@ -65,10 +65,14 @@ def styled() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure of the report: where it is (relative to the page), what it shows, its size in pixels."""
+    """One figure of the report: where it is (relative to the page), what it shows, its size in pixels.
+
+    ``caption`` explains every mark; ``alt`` says what is to be seen, for who cannot see it.
+    """
 
     name: str
     caption: str
+    alt: str
     files: tuple[str, ...]
     width: int
     height: int
@@ -78,8 +82,13 @@ class Picture:
         """The file that the page shows."""
         return self.files[0]
 
+    @property
+    def vector(self) -> bool:
+        """Whether it is a drawing; photographs are PNG alone."""
+        return self.shown.endswith(".svg")
 
-def save(figure: Figure, folder: Path, name: str, caption: str, vector: bool = True) -> Picture:
+
+def save(figure: Figure, folder: Path, name: str, caption: str, alt: str, vector: bool = True) -> Picture:
     """Write figures/<name>.svg and .png; only the PNG when ``vector`` is false (photographs)."""
     kinds = ("svg", "png") if vector else ("png",)
     FigureCanvasAgg(figure)
@@ -91,7 +100,7 @@ def save(figure: Figure, folder: Path, name: str, caption: str, vector: bool = T
             with atomic_writer(folder / "figures" / f"{name}.{kind}") as file:
                 figure.savefig(file, format=kind, metadata=metadata)
     width, height = (round(side * PIXELS_PER_INCH) for side in figure.get_size_inches())
-    return Picture(name, caption, tuple(f"figures/{name}.{kind}" for kind in kinds), width, height)
+    return Picture(name, caption, alt, tuple(f"figures/{name}.{kind}" for kind in kinds), width, height)
 
 
 def new_figure(width: float, height: float) -> Figure:

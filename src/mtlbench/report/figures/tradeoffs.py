@@ -64,7 +64,7 @@ def cost_quality(analysis: Analysis, folder: Path) -> Picture | None:
             f"Cost against {column.metric.display}, one point per row. The line joins the rows that no other row beats "
             "in both (Pareto front). Single-task rows cost what their networks cost together. Logarithmic cost axes."
         )
-        return save(figure, folder, "cost_quality", caption)
+        return save(figure, folder, "cost_quality", caption, f"Scatter plots of {column.metric.display} over each cost")
 
 
 def _marker(colour: str, shape: str, label: str) -> Any:
@@ -172,4 +172,4 @@ def replacement_figure(analysis: Analysis, folder: Path) -> Picture | None:
             "What one multi-task network costs relative to the single-task networks that it replaces (dashed line: the "
             "same). Bars: mean over weightings; lines: from the cheapest to the dearest weighting."
         )
-        return save(figure, folder, "replacement", caption)
+        return save(figure, folder, "replacement", caption, "Bars of cost for every model beside a line at 1")

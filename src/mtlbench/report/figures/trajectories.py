@@ -40,7 +40,8 @@ def trajectories(grid: Grid, model: str, folder: Path) -> list[Picture]:
         tables = {weighting: found for weighting, found in tables.items() if any(_varies(t) for t in found.values())}
         if tables:
             figure = _trajectory_figure(tables, lines, label, titles)
-            pictures.append(save(figure, folder, f"{name}_{model}", f"{model}: {caption}. {BAND}"))
+            alt = f"Line plots over the epochs for {', '.join(tables)}"
+            pictures.append(save(figure, folder, f"{name}_{model}", f"{model}: {caption}. {BAND}", alt))
     return pictures
 
 
