@@ -4,11 +4,14 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mtlbench.system.errors import ParamsError, exit_code
+
+if TYPE_CHECKING:
+    from mtlbench.plan.params import Params
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -220,7 +223,7 @@ def main() -> None:
     sys.exit(exit_code(app))
 
 
-def _params(path: Path):
+def _params(path: Path) -> "Params":
     from mtlbench.plan.params import load
 
     return load(path)

@@ -12,8 +12,7 @@ from PIL import Image
 
 from mtlbench.datasets._cityscapes_labels import class_names, label_lookup, label_table
 from mtlbench.datasets.cityscapes import CityScapes
-from mtlbench.datasets.prepared.layout import check_image
-from mtlbench.datasets.prepared.maps import maps_of
+from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.system.errors import DataError
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from mtlbench.datasets.mtan_npy import MtanNpy
-from mtlbench.datasets.prepared.layout import check_image
-from mtlbench.datasets.prepared.maps import maps_of
+from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.system.errors import DataError, ParamsError
 

@@ -13,8 +13,7 @@ from PIL import Image
 
 from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets.nyuv2 import NYUv2, read_archive
-from mtlbench.datasets.prepared.layout import check_image
-from mtlbench.datasets.prepared.maps import maps_of
+from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.plan.params import load
 from mtlbench.system.errors import DataError

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlbench.datasets.prepared.layout import check_image
-from mtlbench.datasets.prepared.maps import maps_of
+from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.datasets.rooms import Rooms
 
 

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlbench.datasets.geometry.camera import NYUV2_CAMERA, NYUV2_SIZE, Camera
-from mtlbench.datasets.prepared.maps import Values, maps_of
+from mtlbench.datasets.prepared.layout import maps_of
 from mtlbench.datasets.scenes.draw import Draw
 from mtlbench.datasets.scenes.render import View, render
 from mtlbench.datasets.scenes.room import Room, furnish
+from mtlbench.maps import Values
 from mtlbench.training import augmentation
 from mtlbench.training.augmentation import Geometry, draw
 

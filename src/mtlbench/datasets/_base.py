@@ -3,7 +3,7 @@
 Prepared layout, in ``data/prepared/<name>/``:
 
     train/image.npy            (N, 3, H, W) uint8 RGB
-    train/<task>.npy           (N, C, H, W) or (N, H, W), as the task's ``maps`` say (datasets/prepared/maps.py):
+    train/<task>.npy           (N, C, H, W) or (N, H, W), as the task's ``maps`` say (maps.py):
         segmentation           (N, H, W)    int8, -1 = void
         depth                  (N, 1, H, W) float16 metres, 0 = invalid
         inverse_depth          (N, 1, H, W) float16 (unit stated by the dataset), 0 = invalid

@@ -5,6 +5,7 @@ MATLAB's axes must be transposed. Rotating them instead mirrors the picture, whi
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def check_orientation(path: Path, indices: np.ndarray) -> None:
     _check_whole(path, frames, rows)
 
 
-def _check_whole(path: Path, frames: list[tuple[int, int]], rows: dict[str, list]) -> None:
+def _check_whole(path: Path, frames: list[tuple[int, int]], rows: dict[str, list[Any]]) -> None:
     if all(count for _, count in rows.values()):
         floor, ceiling = (total / count for total, count in rows.values())
         if floor < ceiling:

@@ -166,7 +166,7 @@ class CityScapes(Dataset):
             raise DataError("\n".join([f"{raw}: raw files are missing:", *missing]))
         return places
 
-    def _split(self, places: dict[str, Path], files: dict[str, dict], split: str) -> Split:
+    def _split(self, places: dict[str, Path], files: dict[str, dict[tuple[str, str], str]], split: str) -> Split:
         keys = sorted(key for key in files["leftImg8bit"] if key[0] == split)
         chosen = [{name: found[key] for name, found in files.items()} for key in keys]
         # Frames of one drive through a city share its name and sequence number.

@@ -81,3 +81,8 @@ def checkout_lease() -> Path:
 def log(verb: str, name: str) -> Path:
     """What a job of the workflow prints."""
     return LOGS / verb / f"{name}.log"
+
+
+def benchmark(name: str) -> Path:
+    """The time and memory of a training job as Snakemake measures them: one line of numbers."""
+    return LOGS / "train" / f"{name}.tsv"

@@ -118,7 +118,7 @@ def _shown(value: Any) -> str:
     return text if len(text) < 120 else text[:117] + "..."
 
 
-def _field_at(model: Any, loc: tuple) -> Any:
+def _field_at(model: Any, loc: tuple[Any, ...]) -> Any:
     """The pydantic model or field annotation reached by following ``loc``."""
     current: Any = model
     for part in loc:
@@ -131,11 +131,11 @@ def _field_at(model: Any, loc: tuple) -> Any:
     return current
 
 
-def _fields_at(model: Any, loc: tuple) -> list[str]:
+def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:
     return list(getattr(_field_at(model, loc), "model_fields", {}))
 
 
-def _description(model: Any, loc: tuple) -> str:
+def _description(model: Any, loc: tuple[Any, ...]) -> str:
     parent = _field_at(model, loc[:-1])
     field = getattr(parent, "model_fields", {}).get(loc[-1])
     return f"expected {field.description}" if field is not None and field.description else "this key is required"

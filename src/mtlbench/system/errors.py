@@ -54,6 +54,12 @@ class Interrupted(MtlbenchError):
     exit_code = 143
 
 
+#: What brings the packages that a small installation lacks.
+_EXTRAS = (
+    "`pip install '.[workflow,report]'` in the checkout brings what commands need, `make env` the whole environment"
+)
+
+
 def exit_code(work: Callable[[], object]) -> int:
     """Do the work; the code for the process to end with. What a user can mend is printed without a traceback."""
     try:
@@ -61,6 +67,11 @@ def exit_code(work: Callable[[], object]) -> int:
     except MtlbenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "mtlbench":
+            raise
+        print(f"error: the package '{error.name}' is not installed; {_EXTRAS}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"error: {error.strerror or error}: {error.filename or 'while writing'}", file=sys.stderr)
         return 1

@@ -93,7 +93,7 @@ def _pool(processes: int, start: str, initializer: Callable[[], None]) -> Iterat
 
 
 def _drain(pool: ProcessPoolExecutor, jobs: Sequence[Job], ahead: int) -> Iterator[tuple[Job, Any]]:
-    running: dict[Future, Job] = {}
+    running: dict[Future[Any], Job] = {}
     waiting = iter(jobs)
     while True:
         for job in waiting:

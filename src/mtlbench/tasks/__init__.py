@@ -1,6 +1,6 @@
 """One file is one task: its loss, its additive statistics, its metrics and how it is drawn."""
 
-from mtlbench.datasets.prepared.maps import Directions, Distances, InverseDistances, Labels, Maps, Values
+from mtlbench.maps import Directions, Distances, InverseDistances, Labels, Maps, Values
 from mtlbench.tasks._base import Task, make_tasks, totals
 
 __all__ = [

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtlbench.datasets.prepared.maps import Maps
+from mtlbench.maps import Maps
 from mtlbench.metrics.metric import Metric
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from mtlbench.datasets.prepared.maps import maps_of
+from mtlbench.datasets.prepared.layout import maps_of
 from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError
 

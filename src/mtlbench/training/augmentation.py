@@ -26,7 +26,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtlbench.datasets.prepared.maps import Directions, Distances, InverseDistances, Labels, Maps, Values
+from mtlbench.maps import Directions, Distances, InverseDistances, Labels, Maps, Values
 
 Compat = Literal["none", "mtan", "nash", "auto_lambda"]
 

@@ -21,7 +21,9 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return buffer.getvalue()
 
 
-def at_epoch(rows: Sequence[Mapping[str, Any]], epoch: int, split: str, metrics: Mapping[str, Sequence[str]]) -> dict:
+def at_epoch(
+    rows: Sequence[Mapping[str, Any]], epoch: int, split: str, metrics: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, float]]:
     """{task: {metric: value}} of one epoch's row."""
     return {task: {m: rows[epoch][f"{split}_{task}_{m}"] for m in names} for task, names in metrics.items()}
 

@@ -33,7 +33,7 @@ def attention_masks(model: nn.Module, image: Tensor, tasks: Sequence[str]) -> di
 
 
 def _keeper(found: dict[str, np.ndarray], name: str) -> Any:
-    def keep(_module: nn.Module, _inputs: tuple, output: Tensor) -> None:
+    def keep(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
         found[name] = output.float().mean(1).half().cpu().numpy()
 
     return keep

@@ -19,8 +19,7 @@ from mtlbench.datasets import Split
 from mtlbench.datasets.prepared import fill as _fill
 from mtlbench.datasets.prepared import prepare as _prepare
 from mtlbench.datasets.prepared.inspect import describe
-from mtlbench.datasets.prepared.layout import check_image
-from mtlbench.datasets.prepared.maps import maps_of
+from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.datasets.rooms import Rooms
 from mtlbench.plan.keys import key

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from mtlbench.datasets import Dataset, Split
-from mtlbench.datasets.prepared.layout import check_image
-from mtlbench.datasets.prepared.maps import Maps, maps_of
+from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.datasets.prepared.statistics import Sums, sums_of
 from mtlbench.datasets.raw.files import Progress
+from mtlbench.maps import Maps
 from mtlbench.system.disk import require_space
 from mtlbench.system.errors import DataError
 from mtlbench.system.workers import run_all

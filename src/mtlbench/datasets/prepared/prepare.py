@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets.prepared.fill import CHUNK, LOG, Chunks, fill
-from mtlbench.datasets.prepared.maps import maps_of
+from mtlbench.datasets.prepared.layout import maps_of
 from mtlbench.datasets.prepared.statistics import describe, total_remarks
 from mtlbench.datasets.raw.files import Progress
 from mtlbench.datasets.raw.progress import reporter

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.datasets.prepared.maps import Labels, Maps
+from mtlbench.maps import Labels, Maps
 
 Sums = dict[str, dict[str, Any]]
 

@@ -60,7 +60,7 @@ def cast(items: tuple[Item, ...], origin: Point, direction: Vector) -> tuple[np.
         rays = item.may_hit(origin, direction)
         part = tuple(d[rays] for d in direction)
         for solid in item.solids:
-            t = solid.hit(origin, part)  # type: ignore[arg-type]
+            t = solid.hit(origin, part)
             closer = t < nearest[rays]
             nearest[rays[closer]] = t[closer]
             index[rays[closer]] = len(solids)

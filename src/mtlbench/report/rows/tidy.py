@@ -1,5 +1,7 @@
 """Tidy tables: one row per number (summary), and one per epoch and curve."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -78,7 +80,7 @@ def thinned(count: int) -> list[int]:
     return list(range((count - 1) % step, count, step)) if count else []
 
 
-def _record(grid: Grid, row: Row, seed: int, rule: str, task: str, metric: str, value: float) -> dict:
+def _record(grid: Grid, row: Row, seed: int, rule: str, task: str, metric: str, value: float) -> dict[str, Any]:
     return {
         "experiment": grid.input.name,
         "model": row.model,

@@ -63,7 +63,7 @@ def launch(names: Sequence[str], function: Callable[..., None], *arguments: Any)
         function(ALONE, names[0], *arguments)
         return
     context = multiprocessing.get_context("spawn")
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     level = logging.getLogger("mtlbench").getEffectiveLevel()
     workers: list[_Worker] = []
     with StopSignal() as signals:
@@ -178,7 +178,7 @@ def _connect(rank: int, names: Sequence[str], port: int) -> None:
     if torch.device(names[rank]).type == "cuda":
         torch.cuda.set_device(names[rank])
         backend = "cpu:gloo,cuda:nccl"
-    store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=TIMEOUT)
+    store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=TIMEOUT)  # type: ignore[attr-defined]
     dist.init_process_group(backend, store=store, rank=rank, world_size=len(names), timeout=TIMEOUT)
 
 

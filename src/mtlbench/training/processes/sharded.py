@@ -10,7 +10,7 @@ and the weighting are therefore the same bits on every process, and equal to tho
 the whole batch and the T backward passes of the gradient methods do not fit it.)
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -113,13 +113,15 @@ class _Normalise(torch.autograd.Function):
     """BatchNorm by given statistics, whose gradient includes that the statistics depend on all images."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, mean, variance, eps, ranks):
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float, ranks: Any
+    ) -> Tensor:
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps, ctx.ranks = eps, ranks
         return nn.functional.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance = ctx.saved_tensors
         inverse = (variance + ctx.eps).rsqrt()
         # With constant statistics; the other two are the sums over the own pixels of g * (x - mean) / std and of g.

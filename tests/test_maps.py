@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from mtlbench.datasets.prepared.maps import Directions, Distances, Labels, Maps, Values, maps_of
+from mtlbench.datasets.prepared.layout import maps_of
 from mtlbench.datasets.prepared.statistics import describe, sums_of
+from mtlbench.maps import Directions, Distances, Labels, Maps, Values
 from mtlbench.plan import extensions
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import ParamsError

@@ -5,9 +5,8 @@ image and the statistics at preparation, the reading in a run, random zoom and m
 imports torch, so that the processes that prepare a dataset start at once.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -165,10 +164,3 @@ class Directions(Maps):
             "up": (0, -1, 0), "down": (0, 1, 0),
         }  # fmt: skip
         return [(text, np.array(vector, np.float16).reshape(3, 1, 1)) for text, vector in directions.items()]
-
-
-def maps_of(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Maps]:
-    """What each array of a dataset holds: {"image": ..., task: ...} for {task: arguments of its constructor}."""
-    from mtlbench.tasks import make_tasks
-
-    return {"image": Picture(), **{name: task.maps for name, task in make_tasks(tasks).items()}}
