@@ -9,7 +9,7 @@ BIN := $(abspath $(VENV))/bin
 LOCK := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.lock', 'rb').read()).hexdigest()[:16])")
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help demo test test-slow test-slurm check bench env clean
+.PHONY: help demo test test-slow test-slurm check docs coverage bench env clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -44,8 +44,19 @@ test-slow: env
 test-slurm: env
 	MTLBENCH_NEEDS_SLURM=1 $(BIN)/python -m pytest -m slurm -n 4 --durations 15
 
+# Style, types, the rules of the workflow, and the documentation with all its links.
 check: env
-	ruff check . && ruff format --check . && mypy
+	ruff check . && ruff format --check . && snakefmt --check . && mypy
+	$(BIN)/python workflow/lint.py
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+
+# The documentation as a site in work/site.
+docs: env
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict && echo "work/site/index.html"
+
+# Which lines the quick tests run.
+coverage: env
+	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup --cov mtlbench --cov-report term:skip-covered
 
 bench: env
 	mtlbench bench step

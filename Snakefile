@@ -6,6 +6,7 @@
 Everything that can be built is described in params.yaml.
 """
 
+
 report: "workflow/report/workflow.rst"
 
 
@@ -53,9 +54,9 @@ for name in PARAMS.experiments:
         """The report of one experiment."""
         name:
             name
-        localrule: True
         input:
             report_targets(name),
+        localrule: True
 
 
 onstart:

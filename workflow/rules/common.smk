@@ -14,7 +14,6 @@ from mtlbench.system.errors import MtlbenchError
 from mtlbench.system.files import read_json
 from mtlbench.plan.params import load
 
-
 try:
     PARAMS = load("params.yaml")
     CELLS = {name: grid.cells(PARAMS, name) for name in PARAMS.experiments}
@@ -44,6 +43,11 @@ def log_of(verb, name):
     return str(places.log(verb, name))
 
 
+def benchmark_of(name):
+    """Where Snakemake notes the time and memory of a training job, as its own tools see them."""
+    return str(places.benchmark(name))
+
+
 def dataset_of(experiment):
     """The dataset of an experiment."""
     return grid.dataset(PARAMS, PARAMS.experiments[experiment].dataset)
@@ -52,6 +56,17 @@ def dataset_of(experiment):
 def cell_manifests(experiment):
     """The manifests of all cells of an experiment."""
     return [str(cell.manifest) for cell in CELLS[experiment]]
+
+
+def raw_of(wildcards):
+    """The manifest of the downloaded files; nothing for generated data and for files used where they lie."""
+    manifest = grid.raw_manifest(PARAMS, wildcards.dataset)
+    return [ancient(str(manifest))] if manifest else []
+
+
+def resource_of(name):
+    """A function of the wildcards: what params.yaml says that a run of the experiment needs."""
+    return lambda wildcards: getattr(PARAMS.experiments[wildcards.experiment].resources, name)
 
 
 def bundles():

@@ -14,14 +14,7 @@ rule download:
     params:
         dataset=lambda wildcards: RAW[manifest_in(places.raw("{folder}")).format(**wildcards)],
     shell:
-        "exec mtlbench download {params.dataset:q}"
-        " > {log:q} 2>&1"
-
-
-def raw_of(wildcards):
-    """The manifest of the downloaded files; nothing for generated data and for files used where they lie."""
-    manifest = grid.raw_manifest(PARAMS, wildcards.dataset)
-    return [ancient(str(manifest))] if manifest else []
+        "exec mtlbench download {params.dataset:q} > {log:q} 2>&1"
 
 
 rule prepare:
@@ -37,6 +30,4 @@ rule prepare:
         mem_mb=4000,
         runtime=240,
     shell:
-        "exec mtlbench prepare {wildcards.dataset:q}"
-        " --key {wildcards.key:q}"
-        " > {log:q} 2>&1"
+        "exec mtlbench prepare {wildcards.dataset:q} --key {wildcards.key:q} > {log:q} 2>&1"

@@ -14,9 +14,7 @@ rule aggregate:
     log:
         log_of("aggregate", "{experiment}.{key}"),
     shell:
-        "mtlbench aggregate {wildcards.experiment:q}"
-        " --key {wildcards.key:q}"
-        " > {log:q} 2>&1"
+        "mtlbench aggregate {wildcards.experiment:q} --key {wildcards.key:q} > {log:q} 2>&1"
 
 
 # One rule for each experiment: the manifest has a key in its name and the files for `snakemake --report` have none,
@@ -65,6 +63,4 @@ for experiment in PARAMS.experiments:
             experiment=experiment,
             key=grid.report_key(PARAMS, experiment),
         shell:
-            "mtlbench report {params.experiment:q}"
-            " --key {params.key:q}"
-            " > {log:q} 2>&1"
+            "mtlbench report {params.experiment:q} --key {params.key:q} > {log:q} 2>&1"

@@ -1,11 +1,5 @@
 """One job per training run, or per bundle of short ones (resources.cells_per_job in params.yaml)."""
 
-
-def resource_of(name):
-    """A function of the wildcards: what params.yaml says that a run of the experiment needs."""
-    return lambda wildcards: getattr(PARAMS.experiments[wildcards.experiment].resources, name)
-
-
 # Bundled experiments have rules of their own, so that every manifest has one rule that makes it.
 SINGLE = [name for name in PARAMS.experiments if PARAMS.experiments[name].resources.cells_per_job == 1]
 
@@ -15,14 +9,16 @@ CELL = "{experiment}/{model}/{weighting}/seed{seed}"
 
 rule train:
     """One cell: model, weighting, seed; continues from its last checkpoint."""
-    wildcard_constraints:
-        experiment="|".join(SINGLE) or "(?!)",
     input:
         prepared=lambda wildcards: ancient(str(dataset_of(wildcards.experiment).manifest)),
     output:
         update(manifest_in(places.cell(CELL))),
     log:
         log_of("train", f"{CELL}.{{key}}"),
+    benchmark:
+        benchmark_of(f"{CELL}.{{key}}")
+    wildcard_constraints:
+        experiment="|".join(SINGLE) or "(?!)",
     threads: lambda wildcards: PARAMS.runtime.threads * PARAMS.experiments[wildcards.experiment].training.processes
     resources:
         gpu=resource_of("gpu"),
@@ -52,6 +48,8 @@ for name, number, bundle in bundles():
             [update(str(cell.manifest)) for cell in bundle],
         log:
             log_of("train", f"{name}/bundle{number}.{bundle[0].key}"),
+        benchmark:
+            benchmark_of(f"{name}/bundle{number}.{bundle[0].key}")
         threads: PARAMS.runtime.threads * PARAMS.experiments[name].training.processes
         resources:
             gpu=PARAMS.experiments[name].resources.gpu,
