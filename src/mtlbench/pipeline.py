@@ -8,6 +8,7 @@ from typing import Any
 
 from mtlbench.plan import grid, keys, places
 from mtlbench.plan.params import Params
+from mtlbench.runs.manifest import Manifest
 from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import read_json, write_json, write_text
@@ -52,7 +53,13 @@ def prepare(params: Params, name: str, key: str | None = None) -> Path:
             f"{name}: the folder of its raw files, {raw}, does not exist. Run `mtlbench download {name}`, or set "
             f"datasets.{name}.source in params.yaml to the folder that holds {', '.join(data.spec['raw'])}."
         )
-    return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers)
+
+    def constant(manifest: Manifest) -> dict[str, Any]:
+        from mtlbench.training.constant import constant_baseline
+
+        return {"constant": constant_baseline(manifest)}
+
+    return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers, more=constant)
 
 
 def inspect(params: Params, name: str) -> None:

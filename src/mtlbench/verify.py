@@ -8,7 +8,7 @@ from mtlbench.plan import grid, keys
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.runs import store
-from mtlbench.runs.manifest import MISSING, Manifest, read_cell
+from mtlbench.runs.manifest import MISSING, Manifest, read_cell, unequal_data
 from mtlbench.runs.prune import Say
 from mtlbench.system.errors import DamagedError, MtlbenchError
 
@@ -45,7 +45,7 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
                 seen.setdefault(cell.dataset.key, {})[cell.path] = manifest.data
                 if manifest.status == "complete":
                     complete.append(cell)
-    problems += _same_data(seen)
+    problems += [problem for read in seen.values() for problem in unequal_data(read)]
     for cell in random.sample(complete, min(deep, len(complete))) if not problems else ():
         from mtlbench.training.again import evaluate_again
 
@@ -88,20 +88,4 @@ def check(cell: Cell, manifest: Manifest, quick: bool = False) -> list[str]:
             problems.append(f"{path}: missing; `dvc pull`, or delete {cell.manifest} to train the cell again")
         else:
             problems.append(f"{path}: {wrong}; delete {cell.manifest} and run again, or `dvc checkout`")
-    return problems
-
-
-def _same_data(seen: Mapping[str, Mapping[str, Mapping[str, str]]]) -> list[str]:
-    """Cells of one dataset key must have read the same bytes of every array that both used."""
-    problems = []
-    for by_cell in seen.values():
-        first: dict[str, tuple[str, str]] = {}  # {array: (the first cell that read it, digest)}
-        for path, data in by_cell.items():
-            other = [
-                first[name][0] for name, value in data.items() if first.setdefault(name, (path, value))[1] != value
-            ]
-            if other:
-                problems.append(
-                    f"{path}: it was trained on other data than {other[0]}; prepare and train one of them again"
-                )
     return problems

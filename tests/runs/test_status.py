@@ -95,7 +95,7 @@ def test_done_diverged_and_stored(cell) -> None:
     entry = places.store() / cell.key
     write_json(entry / cell.manifest.name, {})
     assert state(cell).name == "stored"
-    record = {"key": cell.key, "spec": cell.spec, "outputs": {}, "data": {}, "seconds_total": 5.0}
+    record = {"key": cell.key, "spec": cell.spec, "outputs": {}, "data": {}, "dataset": {}, "seconds_total": 5.0}
     write_json(cell.manifest, {**record, "status": "complete"})
     assert (state(cell).name, state(cell).seconds) == ("done", 5.0)
     write_json(cell.manifest, {**record, "status": "diverged", "reason": "NaN at epoch 1"})

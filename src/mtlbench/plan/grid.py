@@ -15,7 +15,9 @@ from mtlbench.system.errors import ParamsError, nearest
 from mtlbench.system.files import digest
 
 #: Bumped by hand when code is meant to change the numbers of every cell.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
+#: The same for what is recorded of every prepared dataset.
+PREPARED_VERSION = 2
 #: The same for the report's pages.
 REPORT_VERSION = 1
 
@@ -96,7 +98,7 @@ def _dataset(name: str, kind: str, options_json: str, source: str | None) -> Pre
     options = json.loads(options_json)
     made = entry("datasets", kind).load()(**options)
     raw = {file.name: file.sha256 or file.md5 for file in made.raw_files()}
-    spec = {"kind": kind, "version": made.version, "options": options, "raw": raw}
+    spec = {"prepared": PREPARED_VERSION, "kind": kind, "version": made.version, "options": options, "raw": raw}
     return PreparedDataset(name, kind, options, source, spec, keys.key(spec))
 
 

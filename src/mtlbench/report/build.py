@@ -95,6 +95,7 @@ def _write_tables(analysis: Analysis, table: Table, caption: str, out: Path) -> 
         both = metrics.join(deltas.add_suffix(": delta_m"))
         write_csv(out / "conventions.csv", both.rename_axis("row").reset_index(), digits=8)
     write_csv(out / "pairs.csv", pair_table(analysis), 6)
+    write_csv(out / "unusable.csv", pd.DataFrame(analysis.grid.unusable, columns=["cell", "file", "why"]))
 
 
 def pair_table(analysis: Analysis, most: int = 60) -> pd.DataFrame:

@@ -21,7 +21,7 @@ MISSING, CHANGED = "missing", "its content changed"
 #: Where a number comes from.
 _PROVENANCE = ("versions", "commit", "source")
 #: Facts that every cell's manifest has.
-_CELL = ("status", "data")
+_CELL = ("status", "data", "dataset")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,12 @@ class Manifest:
         data = self.facts.get("data")
         return data if isinstance(data, dict) else {}
 
+    def save(self) -> Path:
+        """Write it to ``path``, atomically."""
+        outputs = {name: vars(output) for name, output in self.outputs.items()}
+        write_json(self.path, {**self.record, "outputs": outputs})
+        return self.path
+
     def problems(self, place: Callable[[str], Path] | None = None, quick: bool = False) -> dict[Path, str]:
         """{file: MISSING or CHANGED} of the outputs that are not what they were.
 
@@ -124,11 +130,31 @@ def write(
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write ``manifest.<key>.json`` into ``folder``; ``outputs`` are digested by name. It must be the last file."""
+    return draft(folder, spec, outputs, facts, provenance).save()
+
+
+def draft(
+    folder: Path,
+    spec: Spec,
+    outputs: Mapping[str, Path],
+    facts: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """What ``write`` writes, not yet written."""
     key = keys.key(spec)
-    path = Path(folder) / keys.manifest_name(key)
-    digests = {name: vars(Output.of(one)) for name, one in outputs.items()}
-    write_json(path, {**(facts or {}), **(provenance or {}), "key": key, "spec": spec, "outputs": digests})
-    return path
+    digests = {name: Output.of(path) for name, path in outputs.items()}
+    return Manifest(Path(folder) / keys.manifest_name(key), key, spec, digests, facts or {}, provenance or {})
+
+
+def unequal_data(read: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Sentences on cells that read other bytes of an array than another one; ``read`` is {cell: {array: digest}}."""
+    found = []
+    first: dict[str, tuple[str, str]] = {}  # {array: (the first cell that read it, digest)}
+    for path, data in read.items():
+        other = [first[name][0] for name, value in data.items() if first.setdefault(name, (path, value))[1] != value]
+        if other:
+            found.append(f"{path}: it was trained on other data than {other[0]}; prepare and train one of them again")
+    return found
 
 
 def find(folder: Path) -> Path | None:

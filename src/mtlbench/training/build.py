@@ -11,6 +11,7 @@ from mtlbench.models._cost import forward_flops, parameter_count
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Protocol, Runtime, Training
 from mtlbench.plan.registry import entry
+from mtlbench.runs.dataset import DatasetFacts
 from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError, ParamsError
 from mtlbench.tasks import Task, make_tasks
@@ -51,7 +52,7 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     flops = forward_flops(model, tuple(manifest.facts["size"]))
     return trainer, {
         "data": prepared.digests,
-        "dataset": {"images": data.counts},
+        "dataset": DatasetFacts.of(cell.dataset, manifest, data.counts).model_dump(),
         "parameters": parameter_count(model),
         "flops": flops,
         "compiled": runtime.compile,

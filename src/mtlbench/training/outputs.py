@@ -31,7 +31,7 @@ def write_outputs(staged: Path, trainer: Trainer, status: str) -> dict[str, Path
         write_json(staged / "metrics.json", history.without_nan(summarise(trainer, final)))
         _write_arrays(staged / "per_image.npz", {
             f"{task}/{name}": values for task, found in final.per_image.items() for name, values in found.items()
-        })  # fmt: skip
+        } | {"scene": _scenes(trainer)})  # fmt: skip
         _write_arrays(staged / "samples.npz", _samples(trainer))
         state = {name: value.cpu().contiguous() for name, value in trainer.model.state_dict().items()}
         with atomic_writer(staged / "model.safetensors") as file:
@@ -55,6 +55,12 @@ def summarise(trainer: Trainer, final: Evaluation) -> dict[str, Any]:
         best = history.flattering_epoch(rows, "test", trainer.metrics, found["reported"])
         found["best_on_test"] = history.at_epoch(rows, best, "test", names)
     return found
+
+
+def _scenes(trainer: Trainer) -> np.ndarray:
+    """The scene (N,) int32 of every test image; each image is one where the dataset knows none."""
+    split = trainer.data.test_split
+    return np.arange(split.count, dtype=np.int32) if split.groups is None else np.asarray(split.groups, np.int32)
 
 
 @torch.no_grad()

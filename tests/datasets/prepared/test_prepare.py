@@ -104,7 +104,7 @@ def test_layout_and_manifest(tmp_path: Path) -> None:
 def test_statistics_are_those_of_the_arrays(tmp_path: Path) -> None:
     out = tmp_path / "rooms"
     prepare("rooms", WatchedRooms(), Path("/none"), out, SPEC, progress=silent)
-    statistics = check_prepared(out)["statistics"]["train"]
+    statistics = check_prepared(out).facts["statistics"]["train"]
     image = np.load(out / "train/image.npy").astype(np.float64)
     np.testing.assert_allclose(statistics["image"]["mean"], image.mean((0, 2, 3)))
     np.testing.assert_allclose(statistics["image"]["std"], image.std((0, 2, 3)))
@@ -169,7 +169,7 @@ def test_a_failure_between_renaming_and_the_manifest_is_recovered(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_prepare.manifests, "write", broken)
+        patch.setattr(_prepare.manifests, "draft", broken)
         with pytest.raises(KeyboardInterrupt):
             prepare("rooms", WatchedRooms(), Path("/none"), out, SPEC, progress=silent)
     with pytest.raises(DataError, match="no manifest"):
@@ -185,10 +185,10 @@ def test_the_old_result_stays_until_the_new_one_is_whole(tmp_path: Path) -> None
     old = prepare("rooms", WatchedRooms(), Path("/none"), out, SPEC, progress=silent)
     with pytest.raises(RuntimeError):
         prepare("rooms", WatchedRooms(12, seed=2), Path("/none"), out, other, progress=silent)
-    assert check_prepared(out)["key"] == key(SPEC)
+    assert check_prepared(out).facts["key"] == key(SPEC)
     new = prepare("rooms", WatchedRooms(seed=2), Path("/none"), out, other, progress=silent)
     assert not old.exists()
-    assert check_prepared(out)["key"] == key(other)
+    assert check_prepared(out).facts["key"] == key(other)
     assert new.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rooms"]
 

@@ -9,7 +9,8 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ from mtlbench.system.disk import tell_full_disk
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import fsync_folder
 
+#: Facts that are computed from the arrays, given the manifest that is about to be written.
+More = Callable[[Manifest], Mapping[str, Any]]
+
 
 def prepare(
     name: str,
@@ -38,11 +42,13 @@ def prepare(
     spec: Spec,
     jobs: int = 1,
     progress: Progress | None = None,
+    more: More | None = None,
 ) -> Path:
     """Write the prepared arrays of ``dataset`` into ``out`` and return the manifest's path.
 
     Returns at once when the manifest of ``spec`` is there. Waits while another process prepares into the same
-    folder. ``jobs`` processes load images; neither their number nor an interruption changes a byte. Raises
+    folder. ``more`` gives facts for the manifest that are computed from the finished arrays.
+    ``jobs`` processes load images; neither their number nor an interruption changes a byte. Raises
     DataError when raw files are missing or wrong, when an image breaks the layout, or when the disk is full;
     an earlier complete result stays until the new one is whole.
     """
@@ -65,7 +71,7 @@ def prepare(
             remarks = total_remarks([chunk.remarks for _, chunk in sorted(chunks.items())])
             sources = dataset.sources(Path(raw))
             _install(beside, out)
-            return _seal(out, dataset, spec, splits, statistics, sources, remarks)
+            return _seal(out, dataset, spec, splits, statistics, sources, remarks, more)
 
 
 def check_prepared(out: Path) -> Manifest:
@@ -146,7 +152,14 @@ def _install(beside: Path, out: Path) -> None:
 
 
 def _seal(
-    out: Path, dataset: Dataset, spec: Spec, splits: Mapping[str, Split], statistics: Any, sources: Any, remarks: Any
+    out: Path,
+    dataset: Dataset,
+    spec: Spec,
+    splits: Mapping[str, Split],
+    statistics: Any,
+    sources: Any,
+    remarks: Any,
+    more: More | None,
 ) -> Path:
     marker = next(iter(out.glob("..*.unfinished")), None)
     outputs = {str(path.relative_to(out)): path for path in sorted([*out.glob("*/*.npy"), out / "contact_sheet.png"])}
@@ -156,12 +169,15 @@ def _seal(
         if path.suffix == ".npy"
         for array in (np.load(path, mmap_mode="r"),)
     }
+    counts = {name: split.count for name, split in splits.items()}
     facts = {
-        "counts": {name: split.count for name, split in splits.items()}, "arrays": arrays, "statistics": statistics,
+        "counts": counts, "arrays": arrays, "statistics": statistics,
         "sources": sources, "tasks": dataset.tasks, "size": list(dataset.size), "note": dataset.note,
-        "remarks": remarks,
+        "remarks": remarks, "published": dataset.published_for(counts),
+        "published_batch": dataset.published_batch,
     }  # fmt: skip
-    manifest = manifests.write(out, spec, outputs, facts)
+    draft = manifests.draft(out, spec, outputs, facts)
+    manifest = replace(draft, facts={**facts, **more(draft)}).save() if more else draft.save()
     (out / LOG).unlink()
     if marker:
         marker.unlink()

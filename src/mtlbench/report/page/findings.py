@@ -16,7 +16,15 @@ def findings(analysis: Analysis) -> list[str]:
     """The sentences of the report's first box, most important first."""
     found = [_leader(analysis), _pairs(analysis), _seeds(analysis), unequal_images(analysis.grid), _constant(analysis)]
     found.append(_missing(analysis))
-    return [text for text in found if text]
+    return [text for text in (*found, *_unusable(analysis)) if text]
+
+
+def _unusable(analysis: Analysis) -> list[str]:
+    """What is wrong with the cells' files; whatever rests on them is missing from this report."""
+    files = analysis.grid.unusable
+    named = "; ".join(f"{cell}/{name} ({why})" for cell, name, why in files[:5]) + ("; ..." if files[5:] else "")
+    told = f"{len(files)} files of the cells could not be used (all in unusable.csv): {named}." if files else ""
+    return [told, *analysis.grid.input.remarks]
 
 
 def _leader(analysis: Analysis) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from mtlbench.report.rows.inputs import CellInput
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest
+from mtlbench.runs.store import WEIGHTS
 from mtlbench.system.errors import DamagedError
 from mtlbench.system.files import read_json
 
@@ -25,16 +26,20 @@ class LoadedCell:
 
     ``metrics`` is {rule: {task: {metric: value}}} with the rules of metrics.json ("reported", "last", ...);
     ``missing`` is empty for a usable cell and otherwise says why there are no numbers.
+    ``unusable`` is {file: why} of the files that are not those of the finished run; nothing is read from them.
     """
 
     cell: CellInput
     missing: str
     manifest: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def history(self) -> pd.DataFrame:
         """One row per epoch; empty when the file is absent or damaged."""
+        if "history.csv" in self.unusable:
+            return pd.DataFrame()
         try:
             table = pd.read_csv(self.cell.folder / "history.csv")  # type: ignore[operator]
             return table.apply(pd.to_numeric, errors="coerce")
@@ -46,15 +51,21 @@ class LoadedCell:
         found: dict[str, dict[str, np.ndarray]] = {}
         for name, values in self._arrays("per_image.npz").items():
             task, _, statistic = name.partition("/")
+            if not statistic:
+                continue
             found.setdefault(task, {})[statistic] = values
         return found
+
+    def scenes(self) -> np.ndarray | None:
+        """The scene (N,) int32 of every test image of ``per_image``; None when absent or damaged."""
+        return self._arrays("per_image.npz").get("scene")
 
     def samples(self) -> dict[str, np.ndarray]:
         """The arrays of samples.npz; {} when absent or damaged."""
         return self._arrays("samples.npz")
 
     def _arrays(self, name: str) -> dict[str, np.ndarray]:
-        if self.cell.folder is None:
+        if self.cell.folder is None or name in self.unusable:
             return {}
         try:
             with np.load(self.cell.folder / name) as file:
@@ -77,7 +88,12 @@ def load_cell(cell: CellInput) -> LoadedCell:
         if manifest.status != "complete":
             why = f"{manifest.status}: {manifest.reason or 'no reason recorded'}"
             return LoadedCell(cell, why, manifest.record)
-        return LoadedCell(cell, "", manifest.record, _rules(read_json(cell.folder / "metrics.json")))
+        unusable = {path.name: wrong for path, wrong in manifest.problems().items() if path.name not in WEIGHTS}
+        if wrong := unusable.get("metrics.json"):
+            return LoadedCell(
+                cell, f"metrics.json: {wrong}; `dvc checkout`, or run again", manifest.record, {}, unusable
+            )
+        return LoadedCell(cell, "", manifest.record, _rules(read_json(cell.folder / "metrics.json")), unusable)
     except DamagedError as error:
         return LoadedCell(cell, str(error))
     except _DAMAGED as error:

@@ -1,4 +1,4 @@
-"""What a report is made from, collected from the cells of its experiment."""
+"""What a report is made from, collected from the files of the cells of its experiment and from nothing else."""
 
 import json
 from typing import Any
@@ -7,16 +7,19 @@ from mtlbench.plan import grid
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.report.rows.inputs import CellInput, ReportInput
-from mtlbench.runs.manifest import Manifest, read_cell
+from mtlbench.runs.dataset import DatasetFacts
+from mtlbench.runs.manifest import Manifest, read_cell, unequal_data
 from mtlbench.runs.status import failure_reason
 from mtlbench.system.errors import DamagedError, DataError
-from mtlbench.training.constant import constant_baseline
 
 
 def report_input(params: Params, name: str, partial: bool) -> ReportInput:
-    """Everything that the report of an experiment is a function of."""
+    """Everything that the report of an experiment is a function of; DataError when cells are missing.
+
+    Size, tasks, note and constant baseline come from the first readable cell, so no prepared data is needed. A damaged
+    manifest makes its cell a missing result.
+    """
     experiment = grid.experiment(params, name)
-    data = grid.dataset(params, experiment.dataset)
     cells = grid.cells(params, name)
     missing = [cell.path for cell in cells if not cell.manifest.exists()]
     if missing and not partial:
@@ -24,35 +27,54 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
             f"{name}: {len(missing)} of {len(cells)} cells are not there, the first is {missing[0]}. Run "
             f"`snakemake --profile workflow/profiles/local {name}`, or add --partial for a report with missing results."
         )
-    if not data.manifest.exists():
-        raise DataError(f"{name}: its dataset '{data.name}' is not prepared. Run `mtlbench prepare {data.name}`.")
-    manifest = Manifest.read(data.manifest).facts
-    build = data.build()
+    found = {cell.path: _finished(cell) for cell in cells}
+    manifests = {path: one for path, one in found.items() if isinstance(one, Manifest)}
+    data = _dataset(params, name, manifests)
     return ReportInput(
         name=name,
         title=experiment.title,
         dataset=data.name,
-        note=build.note,
-        size=tuple(manifest["size"]),
+        note=data.note,
+        size=data.size,
         protocol=experiment.protocol.model_dump(),
         training=experiment.training.model_dump(),
-        tasks={task: manifest["tasks"][task] for task in experiment.tasks},
-        cells=tuple(CellInput(**_cell_input(cell)) for cell in cells),
+        tasks={task: data.tasks[task] for task in experiment.tasks},
+        cells=tuple(CellInput(**_cell_input(cell, found[cell.path])) for cell in cells),
         baseline=experiment.baseline,
-        constant=constant_baseline(data, experiment.tasks),
-        published=build.published_for(manifest["counts"]),
-        published_batch=build.published_batch,
+        constant={task: data.constant[task] for task in experiment.tasks if task in data.constant},
         command=f"snakemake --profile workflow/profiles/local {name}",
+        published=data.published,
+        published_batch=data.published_batch,
+        remarks=tuple(unequal_data({path: one.data for path, one in manifests.items()})),
     )
 
 
-def _cell_input(cell: Cell) -> dict[str, Any]:
+def _finished(cell: Cell) -> Manifest | str:
+    """The manifest of a cell, or why there is no result."""
     try:
-        reason = read_cell(cell).reason or None
-    except DamagedError as error:
-        reason = str(error)
+        manifest = read_cell(cell)
+        DatasetFacts.of_cell(manifest)
+        return manifest
     except FileNotFoundError:
-        reason = failure_reason(cell) or "not trained yet"
+        return failure_reason(cell) or "not trained yet"
+    except DamagedError as error:
+        return str(error)
+
+
+def _dataset(params: Params, name: str, manifests: dict[str, Manifest]) -> DatasetFacts:
+    """What the cells say of their data; what the dataset's class knows when there is no cell."""
+    for manifest in manifests.values():
+        return DatasetFacts.of_cell(manifest)
+    data = grid.dataset(params, grid.experiment(params, name).dataset)
+    made = data.build()
+    return DatasetFacts(
+        name=data.name, key=data.key, size=made.size, tasks=made.tasks, note=made.note, images={}, constant={},
+        published=made.published, published_batch=made.published_batch,
+    )  # fmt: skip
+
+
+def _cell_input(cell: Cell, found: Manifest | str) -> dict[str, Any]:
+    finished = isinstance(found, Manifest)
     return {
         "path": cell.path,
         "model": cell.model,
@@ -62,6 +84,6 @@ def _cell_input(cell: Cell) -> dict[str, Any]:
         "seed": cell.seed,
         "tasks": cell.tasks,
         "key": cell.key,
-        "folder": cell.folder if cell.manifest.exists() else None,
-        "missing": reason,
+        "folder": cell.folder if finished else None,
+        "missing": (found.reason or None) if isinstance(found, Manifest) else found,
     }

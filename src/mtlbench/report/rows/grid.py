@@ -124,6 +124,12 @@ class Grid:
         return next((r for r in self.rows if r.single_task and r.model == self.input.baseline), None)
 
     @cached_property
+    def unusable(self) -> tuple[tuple[str, str, str], ...]:
+        """(cell, file, why) of every file of a cell that is not used, because it is not the finished run's."""
+        cells = (cell for row in self.rows for cell in row.cells)
+        return tuple((cell.cell.path, name, why) for cell in cells for name, why in sorted(cell.unusable.items()))
+
+    @cached_property
     def unseen(self) -> str:
         """The split whose curve stands beside the training curve: "test", or "val" when only that was recorded.
 

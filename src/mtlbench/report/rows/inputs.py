@@ -47,6 +47,7 @@ class ReportInput:
     relative to; ``constant`` the metrics of the best constant prediction; ``command`` makes everything again.
     ``published`` is the table of published_results.csv that the numbers may stand beside, None for none, and
     ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
+    ``remarks`` say what is wrong with the cells together.
     """
 
     name: str
@@ -63,3 +64,4 @@ class ReportInput:
     command: str = ""
     published: str | None = None
     published_batch: int = 2
+    remarks: tuple[str, ...] = ()
