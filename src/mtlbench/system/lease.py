@@ -75,7 +75,7 @@ def lease(path: Path, what: str, wait: bool = False, say: Callable[[str], None] 
     """
     held = Lease(path, uuid.uuid4().hex)
     stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(held, stop), daemon=True)
+    beat = threading.Thread(target=_keep_alive, args=(held, stop), daemon=True)
     try:  # from before the lease is taken: a signal may raise anywhere
         _acquire(held, what, wait, say)
         beat.start()
@@ -123,7 +123,7 @@ def _acquire(wanted: Lease, what: str, wait: bool, say: Callable[[str], None] | 
         mine.unlink(missing_ok=True)
 
 
-def _beat(mine: Lease, stop: threading.Event) -> None:
+def _keep_alive(mine: Lease, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT):
         with contextlib.suppress(OSError):
             if not mine.held:

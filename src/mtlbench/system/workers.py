@@ -14,7 +14,7 @@ from mtlbench.system.errors import MtlbenchError
 
 Job = TypeVar("Job", bound=Callable[[], Any])
 
-#: What forked processes work on: they have it from their birth, so nothing large is sent to them.
+#: What forked processes work on: a fork inherits it, so nothing large is sent to them.
 _inherited: Sequence[Callable[[], Any]] = ()
 
 

@@ -123,11 +123,11 @@ def fill(beside: Path, dataset: Dataset, splits: Mapping[str, Split], jobs: int,
                 os.fsync(log.fileno())
                 done[chunk.split, chunk.start] = result
     if defects:
-        raise DataError(_told(defects, count, total))
+        raise DataError(_all_defects(defects, count, total))
     return done
 
 
-def _told(defects: list[str], seen: int, total: int) -> str:
+def _all_defects(defects: list[str], seen: int, total: int) -> str:
     if len(defects) == 1:
         return defects[0]
     rest = f" (stopped after {seen} of {total} images)" if seen < total else ""

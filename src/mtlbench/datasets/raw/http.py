@@ -119,7 +119,7 @@ def store(answer: requests.Response, part: Path, start: int, total: int | None, 
 def _check_status(answer: requests.Response, session: requests.Session) -> None:
     status = answer.status_code
     if status in _BUSY:
-        raise _TryLater(f"the server answered {status} {answer.reason}", _told(answer))
+        raise _TryLater(f"the server answered {status} {answer.reason}", _retry_after(answer))
     if status not in (200, 206, 416):
         kept_back = getattr(session.auth, "warning", "") or "is there a line with its account in ~/.netrc?"
         hint = f" ({kept_back})" if status in (401, 403) else ""
@@ -176,7 +176,7 @@ def _total(answer: requests.Response) -> int | None:
     return int(given) if given.isdigit() else None
 
 
-def _told(answer: requests.Response) -> float | None:
+def _retry_after(answer: requests.Response) -> float | None:
     given = answer.headers.get("Retry-After", "")
     return float(given) if given.isdigit() else None
 
