@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.figures.curves import band, sensible_range
+from mtlbench.report.figures.curves import band, line_look, mark_clipped, sensible_range
 from mtlbench.report.figures.mosaic import error_picture, mosaic, overlay, wrong_over
 from mtlbench.report.figures.panels import row_samples
 from mtlbench.report.figures.rankings import _cliques, pair_matrix, rows_with_evidence
@@ -41,6 +41,28 @@ def test_wild_first_epochs_do_not_flatten_the_rest() -> None:
     axes.plot(range(100), [1000.0, 50.0, *np.linspace(2, 1, 98)])
     sensible_range(axes)
     assert axes.get_ylim()[1] < 60
+
+
+def test_clipped_curves_are_marked() -> None:
+    axes = Figure().subplots()
+    axes.plot([1, 2, 3, 4], [9.0, 1.0, 2.0, -5.0])
+    axes.set_ylim(0, 3)
+    assert mark_clipped(axes)
+    up, down = axes.get_lines()[1:]
+    assert (up.get_xdata().tolist(), up.get_ydata().tolist(), up.get_marker()) == ([1], [1], "^")
+    assert (down.get_xdata().tolist(), down.get_ydata().tolist(), down.get_marker()) == ([4], [0], "v")
+    axes.set_ylim(-9, 9)
+    axes.lines[-1].remove()
+    axes.lines[-1].remove()
+    assert not mark_clipped(axes)
+
+
+def test_equal_curves_all_stay_in_sight() -> None:
+    looks = [line_look(i, 7) for i in range(7)]
+    widths = [look["linewidth"] for look in looks]
+    assert widths == sorted(widths, reverse=True)
+    assert min(np.diff(widths[::-1])) > 0.2  # a later curve leaves the rim of the earlier one
+    assert len({look["marker"] for look in looks}) == len({look["markevery"] for look in looks}) == 7
 
 
 def test_cliques_are_maximal_runs_within_the_distance() -> None:

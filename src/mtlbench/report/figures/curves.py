@@ -31,6 +31,8 @@ from mtlbench.report.rows.tidy import curve, thinned
 #: Above this many weightings each gets a panel of its own, with the others in grey behind it.
 MOST_COLOURS = 7
 SPLITS = {"test": "test", "val": "held out"}
+_MARKERS = "osD^vPX"
+CLIPPED = " Triangles at an edge: the curve goes on outside of the panel."
 BAND = "Bands: one standard deviation over seeds."
 
 
@@ -64,6 +66,28 @@ def sensible_range(axes: Any) -> None:
         axes.set_ylim(low - margin, high + margin)
 
 
+def mark_clipped(axes: Any) -> bool:
+    """Triangles at the edge where a curve leaves the panel; returns whether one does."""
+    low, high = axes.get_ylim()
+    found = False
+    for line in list(axes.get_lines()):
+        x, y = (np.asarray(values, float) for values in line.get_data())
+        for outside, edge, shape in ((y > high, 1.0, "^"), (y < low, 0.0, "v")):
+            if outside.any():
+                found = True
+                edges = np.full(outside.sum(), edge)
+                look = {"color": line.get_color(), "markersize": 4, "clip_on": False, "zorder": 5}
+                axes.plot(x[outside], edges, shape, transform=axes.get_xaxis_transform(), **look)
+    return found
+
+
+def line_look(number: int, count: int) -> dict[str, Any]:
+    """Width and marker of one of ``count`` curves: later ones are thinner, so that equal curves all stay in sight."""
+    width = 2.8 - 1.6 * number / max(1, count - 1)
+    return {"linewidth": width, "marker": _MARKERS[number % len(_MARKERS)], "markersize": 3.6, "markevery": (number, 7),
+            "markeredgecolor": "white", "markeredgewidth": 0.4}  # fmt: skip
+
+
 def multi_task_rows(grid: Grid, model: str) -> list[Row]:
     """The rows of a model, without the single-task ones."""
     return [row for row in grid.rows if row.model == model and not row.single_task and row.done]
@@ -80,7 +104,10 @@ def has_baseline(grid: Grid) -> bool:
 
 
 def _legend(figure: Any, palette: dict[str, str], grid: Grid) -> None:
-    handles = [Line2D([], [], color=colour, label=name) for name, colour in palette.items()]
+    handles = [
+        Line2D([], [], color=colour, label=name, **line_look(i, len(palette)) | {"markevery": 1})
+        for i, (name, colour) in enumerate(palette.items())
+    ]
     if has_baseline(grid):
         handles.append(Line2D([], [], color=BASELINE, label=SINGLE))
     handles.append(Line2D([], [], color="#555", label=SPLITS[grid.unseen]))
@@ -95,10 +122,11 @@ def _panel(
     quantity, scale = (metric.name, metric.scale) if metric else ("loss", 1.0)
     lines = [(grid.baseline, BASELINE)] if grid.baseline is not None else []
     lines += [(row, palette[row.weighting]) for row in rows]
-    for row, colour in lines:
+    looks: list[dict[str, Any]] = [{}] * (len(lines) - len(rows)) + [line_look(i, len(rows)) for i in range(len(rows))]
+    for (row, colour), look in zip(lines, looks, strict=True):
         if colour != QUIET:
             band(axes, curve(row, task, quantity, "train"), colour, scale, train=True)
-        band(axes, curve(row, task, quantity, grid.unseen), colour, scale)
+        band(axes, curve(row, task, quantity, grid.unseen), colour, scale, **({} if colour == QUIET else look))
     sensible_range(axes)
     tidy(axes)
     axes.set_ylabel(_quantity(grid, task, metric))
@@ -131,13 +159,14 @@ def model_curves(grid: Grid, model: str, folder: Path) -> list[Picture]:
                 _panel(axes[1, column], grid, rows, palette, name, None)
                 axes[0, column].set_title(task_title(name))
                 axes[1, column].set_xlabel("epoch")
+            clipped = sum(mark_clipped(panel) for panel in axes.flat) > 0
             figure.align_ylabels()
             _legend(figure, palette, grid)
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             caption = (
                 f"{model}: the primary metric (above) and the loss (below) of each task over the epochs, on the "
                 f"{SPLITS[grid.unseen]} images (solid) and the training images (dashed). {BAND} The gap between "
-                "the two is overfitting."
+                f"the two is overfitting.{CLIPPED if clipped else ''}"
             )
             pictures.append(save(figure, folder, f"curves_{model}{suffix}", caption, _alt(rows)))
     return pictures
@@ -156,10 +185,17 @@ def all_metrics(grid: Grid, model: str, folder: Path) -> Picture:
         for panel, (task, metric) in zip(axes.flat, panels, strict=False):
             _panel(panel, grid, rows, palette, task, metric)
             panel.set_title(task_title(task))
+        clipped = sum(mark_clipped(panel) for panel in axes.flat[: len(panels)]) > 0
         keep_first(axes, len(panels))
         figure.supxlabel("epoch", fontsize=8.5)
         _legend(figure, palette, grid)
-        return save(figure, folder, f"metrics_{model}", f"{model}: all metrics over the epochs. {BAND}", _alt(rows))
+        return save(
+            figure,
+            folder,
+            f"metrics_{model}",
+            f"{model}: all metrics over the epochs. {BAND}{CLIPPED if clipped else ''}",
+            _alt(rows),
+        )
 
 
 def overview(grid: Grid, folder: Path) -> list[Picture]:
@@ -180,6 +216,7 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
                     panel.set_title(model if line == 0 else "", fontsize=8.5)
                     panel.set_ylabel(f"{task_title(name)}\n{_quantity(grid, name, primary)}" if column == 0 else "")
                 _widest(axes[line])
+            clipped = sum(mark_clipped(panel) for panel in axes.flat) > 0
             figure.supxlabel("epoch", fontsize=8.5)
             figure.align_ylabels()
             _legend(figure, {w: palette[w] for w in weightings[:MOST_COLOURS]}, grid)
@@ -192,6 +229,7 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
             )
             caption = (
                 f"The primary metric of each task for all models: {split} (solid) and train (dashed).{crowd} {BAND}"
+                f"{CLIPPED if clipped else ''}"
             )
             alt = f"Line plots, a column for each of: {', '.join(models)}"
             pictures.append(save(figure, folder, f"curves_overview{suffix}", caption, alt))
