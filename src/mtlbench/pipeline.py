@@ -10,6 +10,7 @@ from mtlbench.plan import grid, keys, places
 from mtlbench.plan.params import Params
 from mtlbench.runs.manifest import Manifest
 from mtlbench.runs.manifest import write as write_manifest
+from mtlbench.runs.replace import replacing
 from mtlbench.system.errors import DataError
 from mtlbench.system.files import read_json, write_json, write_text
 
@@ -79,29 +80,30 @@ def aggregate(params: Params, name: str, key: str | None = None) -> Path:
 
     spec = grid.report_spec(params, name)
     grid.check_key(f"summary of {name}", keys.key(spec), key)
+    collected = report_input(params, name, partial=False)
     folder = places.summary(name)
-    _forget(folder)
-    outputs = write_summary(report_input(params, name, partial=False), folder)
-    return write_manifest(folder, spec, outputs)
+    with replacing(folder, f"summary of {name}") as made:
+        return folder / write_manifest(made, spec, write_summary(collected, made)).name
 
 
 def report(params: Params, name: str, key: str | None = None, partial: bool = False) -> Path:
     """Render the report of an experiment; returns the page's path.
 
     Without ``partial`` every cell must be there; with it missing results are shown with their reasons and no
-    manifest is written, so that the whole report stays pending.
+    manifest is written, so that the whole report stays pending. A failure leaves an earlier report whole.
     """
     from mtlbench.report.build import build_report
     from mtlbench.report.rows.collect import report_input
 
     spec = grid.report_spec(params, name)
     grid.check_key(f"report of {name}", keys.key(spec), key)
+    collected = report_input(params, name, partial)
     folder = places.report(name)
-    _forget(folder)
-    build_report(report_input(params, name, partial), folder, params.runtime.workers)
-    if not partial:
-        outputs = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-        write_manifest(folder, spec, outputs)
+    with replacing(folder, f"report of {name}") as made:
+        build_report(collected, made, params.runtime.workers)
+        if not partial:
+            outputs = {p.relative_to(made).as_posix(): p for p in sorted(made.rglob("*")) if p.is_file()}
+            write_manifest(made, spec, outputs)
     return folder / "index.html"
 
 
@@ -123,9 +125,3 @@ def join(params: Params) -> None:
     writer.writeheader()
     writer.writerows(curves)
     write_text(places.CURVES, text.getvalue())
-
-
-def _forget(folder: Path) -> None:
-    """Remove old manifests before anything in the folder changes."""
-    for old in folder.glob("manifest.*.json"):
-        old.unlink()

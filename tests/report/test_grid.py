@@ -10,6 +10,8 @@ import pytest
 
 from mtlbench.report.rows.grid import DELTA_COLUMNS, load_grid
 from mtlbench.report.rows.inputs import ReportInput
+from mtlbench.runs.manifest import Output
+from mtlbench.system.files import read_json, write_json
 
 
 def numbers(folder: Path, task: str, metric: str) -> float:
@@ -72,16 +74,23 @@ def damage(folder: Path, name: str, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("metrics.json", b"{", "unreadable result (JSONDecodeError"),
-        ("metrics.json", b'{"last": {}}', "has no 'reported'"),
-        ("metrics.json", b'{"reported": {"segmentation": {"miou": "high"}}}', "unreadable result (ValueError"),
-        ("manifest", b"", "unreadable result (JSONDecodeError"),
+        ("metrics.json", b"{", "metrics.json: its content changed"),
+        ("metrics.json", b'{"last": {}}', "metrics.json: its content changed"),
+        ("forged metrics.json", b"{", "metrics.json: damaged (JSONDecodeError"),
+        ("forged metrics.json", b'{"last": {}}', "has no 'reported'"),
+        ("forged metrics.json", b'{"reported": {"segmentation": {"miou": "high"}}}', "unreadable result (ValueError"),
+        ("manifest", b"", ".json: damaged (JSONDecodeError"),
     ],
 )
 def test_damaged_files_become_reasons(make: Callable, name: str, content: bytes, reason: str) -> None:
     report = make(models=("segnet_mtan",), weightings=("equal",), seeds=(0,), images=3)
     folder = report.cells[-1].folder
-    damage(folder, next(folder.glob("manifest.*")).name if name == "manifest" else name, content)
+    manifest = next(folder.glob("manifest.*"))
+    damage(folder, manifest.name if name == "manifest" else name.removeprefix("forged "), content)
+    if name.startswith("forged"):  # with a manifest that agrees
+        record = read_json(manifest)
+        record["outputs"]["metrics.json"] = vars(Output.of(folder / "metrics.json"))
+        write_json(manifest, record)
     row = load_grid(report).rows[-1]
     assert row.seeds == []
     assert reason in row.missing[0].missing

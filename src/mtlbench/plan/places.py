@@ -78,6 +78,16 @@ def checkout_lease() -> Path:
     return LEASES / "snakemake.json"
 
 
+def aside(folder: Path) -> Path:
+    """Where a folder of results grows until it takes its place: on the same file system, outside what DVC records."""
+    return _RESULTS / ".making" / "-".join(folder.relative_to(_RESULTS).parts)
+
+
+def folder_lease(folder: Path) -> Path:
+    """The lease of the process that makes a folder of results."""
+    return LEASES / f"{'-'.join(folder.relative_to(_RESULTS).parts)}.json"
+
+
 def log(verb: str, name: str) -> Path:
     """What a job of the workflow prints."""
     return LOGS / verb / f"{name}.log"

@@ -1,7 +1,6 @@
 """The whole report of an experiment: a pure function of the files of its cells."""
 
 import io
-import shutil
 from itertools import combinations
 from pathlib import Path
 
@@ -38,10 +37,9 @@ def build_report(report: ReportInput, out: Path, workers: int = 1) -> None:
 
     The same files give the same bytes, however many processes (``workers``) draw the figures.
 
-    Everything that an earlier report left in ``out/figures`` is removed first.
+    ``out`` must hold no earlier report (see ``runs/replace.py``).
     """
     out = Path(out)
-    shutil.rmtree(out / "figures", ignore_errors=True)
     (out / "figures").mkdir(parents=True)
     grid = load_grid(report)
     analysis = analyse(grid)
