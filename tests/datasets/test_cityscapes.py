@@ -141,6 +141,17 @@ def test_forms_of_inverse_depth(raw: Path, content: dict[str, dict[str, bytes]],
     assert len(data.sources(raw)) == (4 if form == "metric" else 3)
 
 
+def test_images_are_named_by_their_pictures(raw: Path, content: dict[str, dict[str, bytes]]) -> None:
+    splits = small(height=SIZE[0], width=SIZE[1]).splits(raw)
+    for name, recordings in (("train", "train"), ("test", "val")):
+        expected = [path_of("leftImg8bit", recordings, r) for split, r in RECORDINGS if split == recordings]
+        assert list(splits[name].names) == sorted(expected)
+        for position, member in enumerate(splits[name].names):
+            with Image.open(io.BytesIO(content["leftImg8bit"][member])) as picture:
+                stored = np.moveaxis(np.asarray(picture), -1, 0)
+            np.testing.assert_array_equal(splits[name].load(position)["image"], stored)
+
+
 def test_frames_of_one_drive_are_one_group(raw: Path) -> None:
     groups = small().splits(raw)["train"].groups
     assert groups is not None
@@ -280,7 +291,7 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_real_recordings(real: Path, tmp_path: Path, classes: int) -> None:
     data = CityScapes(height=128, width=256, classes=classes, inverse_depth="metric", checksums="none", note="a sample")  # type: ignore[arg-type]
     prepare("cityscapes", data, real, tmp_path / "out", {"classes": classes}, progress=quiet)
-    record = check_prepared(tmp_path / "out")
+    record = check_prepared(tmp_path / "out").facts
     assert record["counts"] == {"train": 3, "test": 1}
     statistics = record["statistics"]["train"]
     shares = statistics["segmentation"]["class_shares"]

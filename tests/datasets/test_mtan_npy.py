@@ -49,6 +49,8 @@ def test_the_nyuv2_layout(tmp_path: Path, dtype: type) -> None:
     data = small()
     splits = data.splits(write(tmp_path, dtype))
     assert {name: split.count for name, split in splits.items()} == {"train": 3, "test": 2}
+    assert list(splits["train"].names) == ["train/image/0.npy", "train/image/1.npy", "train/image/2.npy"]
+    assert list(splits["test"].names) == ["val/image/0.npy", "val/image/1.npy"]
     found = dict(splits["train"].load(2))
     assert found.pop("remarks") == {}
     check_image(found, maps_of(data.tasks), SIZE, "train image 2")
@@ -154,7 +156,7 @@ def test_what_was_mended_is_counted_in_the_manifest(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw")
     change(raw, "normal", 0, lambda a: np.concatenate([a[:20] * 0.9, a[20:22] * 0.3, a[22:]]))
     prepare("mtan_npy", small(), raw, tmp_path / "out", {}, progress=quiet)
-    remarks = check_prepared(tmp_path / "out")["remarks"]
+    remarks = check_prepared(tmp_path / "out").facts["remarks"]
     assert sorted(remarks.values(), key=lambda found: found["pixels"]) == [
         {"images": 1, "pixels": 2 * 32},  # too short to hold a direction
         {"images": 1, "pixels": 17 * 32},  # rows 3 to 19

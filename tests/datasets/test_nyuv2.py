@@ -134,6 +134,14 @@ def test_raw_depth_holes_are_invalid(raw: Path) -> None:
     np.testing.assert_array_equal(holes[holes > 0], filled[holes > 0])
 
 
+def test_images_are_named_by_their_official_number(raw: Path, fields: dict[str, np.ndarray]) -> None:
+    splits = small(height=480, width=640).splits(raw)
+    assert {name: list(split.names) for name, split in splits.items()} == {"train": ["1", "3", "4"], "test": ["2"]}
+    for position, name in enumerate(splits["train"].names):
+        picture = splits["train"].load(position)["image"]
+        np.testing.assert_array_equal(picture, fields["images"][int(name) - 1].transpose(2, 0, 1))
+
+
 def test_scenes_become_groups(raw: Path) -> None:
     splits = small().splits(raw)
     assert splits["train"].groups is not None
@@ -145,7 +153,7 @@ def test_scenes_become_groups(raw: Path) -> None:
 def test_prepared_in_two_processes(raw: Path, tmp_path: Path) -> None:
     data = small(note="rebuilt data")
     prepare("nyuv2", data, raw, tmp_path / "out", {"a": 1}, jobs=2, progress=lambda done, total: None)
-    record = check_prepared(tmp_path / "out")
+    record = check_prepared(tmp_path / "out").facts
     assert record["counts"] == {"train": 3, "test": 1}
     assert record["note"] == "rebuilt data"
     assert set(record["sources"]) == {nyu.LABELED, nyu.SPLITS}

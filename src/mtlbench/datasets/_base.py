@@ -11,12 +11,13 @@ Prepared layout, in ``data/prepared/<name>/``:
                                n_z < 0 on what faces it), (0, 0, 0) = invalid
     train/group.npy            (N,) int32, optional: scene numbers, so that a held-out split never cuts a scene
     test/...                   the same
+    images.csv                 the raw image and the scene of each prepared one
     contact_sheet.png          some images of both splits with all their maps
     manifest.<key>.json        written last: counts, shapes, ranges, class shares, invalid shares, digests
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -33,12 +34,14 @@ class Split:
     ``load(i)`` returns {array name: array of one image} in the prepared types and must be safe to call from
     several processes (it is pickled), so that a split can be prepared in parallel. It raises DataError for an image
     that cannot be used; what it mended is told under the extra key "remarks": {remark: number of pixels}, and ends
-    up in the manifest.
+    up in the manifest. ``names`` says for each image which raw one it is made from, as a person would look it up: an
+    official number, a file; empty where nothing is known.
     """
 
     count: int
     load: Callable[[int], Mapping[str, Any]]
     groups: np.ndarray | None = None
+    names: Sequence[str] = ()
 
 
 class Dataset(ABC):

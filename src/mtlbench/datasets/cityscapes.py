@@ -172,7 +172,7 @@ class CityScapes(Dataset):
         # Frames of one drive through a city share its name and sequence number.
         drives = ["_".join(key[1].split("_")[:2]) for key in keys]
         groups = np.unique(drives, return_inverse=True)[1].astype(np.int32)
-        return Split(len(keys), _Image(self, places, chosen), groups)
+        return Split(len(keys), _Image(self, places, chosen), groups, [names["leftImg8bit"] for names in chosen])
 
 
 @dataclass(frozen=True)

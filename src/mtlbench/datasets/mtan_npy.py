@@ -95,7 +95,8 @@ class MtanNpy(Dataset):
             counts = {folder: _count(raw / name / folder) for folder in folders}
             if len(set(counts.values())) != 1:
                 raise DataError(f"{raw / name}: expected the same number of files in all folders, found {counts}")
-            result[split] = Split(counts["image"], _Image(self, (raw / name).resolve(), folders))
+            files = [f"{name}/image/{number}.npy" for number in range(counts["image"])]
+            result[split] = Split(counts["image"], _Image(self, (raw / name).resolve(), folders), names=files)
         return result
 
 

@@ -144,7 +144,10 @@ class NYUv2(Dataset):
         # h5py objects must not travel to other processes; each opens the file for itself.
         return {
             name: Split(
-                len(chosen), _Image(self, path, raw.resolve(), chosen), None if scenes is None else scenes[chosen]
+                len(chosen),
+                _Image(self, path, raw.resolve(), chosen),
+                None if scenes is None else scenes[chosen],
+                [str(number + 1) for number in chosen],
             )
             for name, chosen in numbers.items()
         }

@@ -62,7 +62,12 @@ class Rooms(Dataset):
         """Splits that render their images on demand; every image is a scene of its own."""
         del raw
         return {
-            name: Split(count, _Image(self, number), np.arange(count, dtype=np.int32))
+            name: Split(
+                count,
+                _Image(self, number),
+                np.arange(count, dtype=np.int32),
+                [f"seed {self.seed}, split {number}, room {index}" for index in range(count)],
+            )
             for number, name in enumerate(_SPLITS)
             for count in (self.counts[name],)
         }

@@ -18,6 +18,7 @@ from PIL import Image
 from mtlbench.datasets import Split
 from mtlbench.datasets.prepared import fill as _fill
 from mtlbench.datasets.prepared import prepare as _prepare
+from mtlbench.datasets.prepared.images import read_images, write_images
 from mtlbench.datasets.prepared.inspect import describe
 from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
@@ -62,7 +63,8 @@ class WatchedRooms(Rooms):
     def splits(self, raw: Path) -> Mapping[str, Split]:
         found = super().splits(raw)
         watched = Watched(self, self.calls, self.fail_at)
-        return {"train": Split(20, watched, found["train"].groups), "test": found["test"]}
+        train = Split(20, watched, found["train"].groups, found["train"].names)
+        return {"train": train, "test": found["test"]}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -185,10 +187,10 @@ def test_the_old_result_stays_until_the_new_one_is_whole(tmp_path: Path) -> None
     old = prepare("rooms", WatchedRooms(), Path("/none"), out, SPEC, progress=silent)
     with pytest.raises(RuntimeError):
         prepare("rooms", WatchedRooms(12, seed=2), Path("/none"), out, other, progress=silent)
-    assert check_prepared(out).facts["key"] == key(SPEC)
+    assert check_prepared(out).key == key(SPEC)
     new = prepare("rooms", WatchedRooms(seed=2), Path("/none"), out, other, progress=silent)
     assert not old.exists()
-    assert check_prepared(out).facts["key"] == key(other)
+    assert check_prepared(out).key == key(other)
     assert new.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rooms"]
 
@@ -232,7 +234,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     content[-1] ^= 1
     depth.write_bytes(bytes(content))
     (out / "test/normals.npy").unlink()
-    with pytest.raises(DataError, match=r"test/normals.npy is missing; train/depth.npy has other content"):
+    with pytest.raises(DataError, match=r"test/normals.npy: missing; train/depth.npy: its content changed"):
         check_prepared(out)
 
 
@@ -278,6 +280,37 @@ def test_the_contact_sheet_shows_both_splits(tmp_path: Path) -> None:
         assert 7 * 300 < sheet.height < 7 * 340 + 200
     assert colours is not None
     assert len(colours) > 500
+
+
+def test_every_prepared_image_names_its_raw_image(tmp_path: Path) -> None:
+    out = tmp_path / "rooms"
+    prepare("rooms", WatchedRooms(), Path("/none"), out, SPEC, progress=silent)
+    assert (out / "images.csv").read_text().splitlines()[:2] == [
+        "split,position,raw,scene", 'train,0,"seed 1, split 0, room 0",0'
+    ]  # fmt: skip
+    rows = read_images(out)
+    assert [(row["split"], int(row["position"])) for row in rows] == [
+        *(("train", i) for i in range(20)), *(("test", i) for i in range(3))
+    ]  # fmt: skip
+    for split in ("train", "test"):
+        scenes = [int(row["scene"]) for row in rows if row["split"] == split]
+        assert scenes == np.load(out / split / "group.npy").tolist()
+    assert rows[-1]["raw"] == "seed 1, split 1, room 2"
+    assert "images.csv" in check_prepared(out).outputs
+    assert f"{out / 'images.csv'} (split, position in the arrays, raw image, scene); train 0 is seed 1" in describe(out)
+    (out / "images.csv").write_text("split,position,raw,scene\n")
+    with pytest.raises(DataError, match=r"images\.csv: its content changed"):
+        check_prepared(out)
+
+
+def test_what_a_dataset_does_not_know_of_its_images_is_empty(tmp_path: Path) -> None:
+    load = Rooms(height=8, width=8).splits(tmp_path)["train"].load
+    write_images(tmp_path, {"train": Split(2, load), "test": Split(1, load, np.array([7]), ["a,b"])})
+    text = 'split,position,raw,scene\ntrain,0,,\ntrain,1,,\ntest,0,"a,b",7\n'
+    assert (tmp_path / "images.csv").read_text() == text
+    assert read_images(tmp_path)[2] == {"split": "test", "position": "0", "raw": "a,b", "scene": "7"}
+    with pytest.raises(DataError, match="train: expected a name for each of 2 images, found 1"):
+        write_images(tmp_path, {"train": Split(2, load, names=["one"])})
 
 
 def test_description_names_what_a_person_asks(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mtlbench.datasets.prepared.images import IMAGES, read_images
 from mtlbench.datasets.prepared.prepare import check_prepared
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest
@@ -45,8 +46,19 @@ def describe(folder: Path, verify: bool = False) -> str:
     for array, values in record["statistics"][splits[0]].items():
         if "class_shares" in values:
             lines += [*_shares(record, array, splits), ""]
+    lines += _raw_images(folder)
     lines.append(f"contact sheet: {folder / 'contact_sheet.png'}")
     return "\n".join(lines)
+
+
+def _raw_images(folder: Path) -> list[str]:
+    """Where the raw image of each prepared one stands, with the first of each split as an example."""
+    first: dict[str, str] = {}
+    for row in read_images(folder):
+        if row["raw"]:
+            first.setdefault(row["split"], f"{row['split']} {row['position']} is {row['raw']}")
+    found = f"raw images: {folder / IMAGES} (split, position in the arrays, raw image, scene)"
+    return [f"{found}; {'; '.join(first.values())}"] if first else []
 
 
 def _ranges(record: Mapping[str, Any], splits: list[str]) -> list[str]:

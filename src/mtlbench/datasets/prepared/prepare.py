@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets.prepared.fill import CHUNK, LOG, Chunks, fill
+from mtlbench.datasets.prepared.images import IMAGES, write_images
 from mtlbench.datasets.prepared.layout import maps_of
 from mtlbench.datasets.prepared.statistics import describe, total_remarks
 from mtlbench.datasets.raw.files import Progress
@@ -119,12 +120,13 @@ def _check_splits(name: str, splits: Mapping[str, Split]) -> None:
 
 
 def _finish(beside: Path, dataset: Dataset, splits: Mapping[str, Split], chunks: Chunks) -> dict[str, dict[str, Any]]:
-    """Scene numbers and contact sheet into the unfinished folder; statistics by split."""
+    """Scene numbers, names and contact sheet into the unfinished folder; statistics by split."""
     from mtlbench.datasets.prepared.contact_sheet import write_contact_sheet
 
     for name, split in splits.items():
         if split.groups is not None:
             np.save(beside / name / "group.npy", np.asarray(split.groups, np.int32))
+    write_images(beside, splits)
     write_contact_sheet(beside, dataset)
     maps = maps_of(dataset.tasks)
     return {
@@ -162,7 +164,8 @@ def _seal(
     more: More | None,
 ) -> Path:
     marker = next(iter(out.glob("..*.unfinished")), None)
-    outputs = {str(path.relative_to(out)): path for path in sorted([*out.glob("*/*.npy"), out / "contact_sheet.png"])}
+    files = sorted([*out.glob("*/*.npy"), out / "contact_sheet.png", out / IMAGES])
+    outputs = {str(path.relative_to(out)): path for path in files}
     arrays = {
         name: {"shape": list(array.shape), "dtype": str(array.dtype)}
         for name, path in outputs.items()
