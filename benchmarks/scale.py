@@ -43,9 +43,9 @@ run: [scale]
 runtime: {{device: cpu, threads: 1, workers: 1, checkpoint_seconds: 0, compile: false, data: auto}}
 datasets:
   rooms: {{kind: rooms, height: 32, width: 32, train: 6, test: 3, seed: 1}}
-protocols: {}
-trainings: {}
-grids: {}
+protocols: {{}}
+trainings: {{}}
+grids: {{}}
 experiments:
   scale:
     title: Stub cells

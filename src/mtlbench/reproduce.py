@@ -40,7 +40,7 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
     _check_before(cell, recorded)
     metrics = cell.folder.absolute() / "metrics.json"
     runtime = runtime.model_copy(update={"threads": recorded.facts["threads"], "compile": recorded.facts["compiled"]})
-    with tempfile.TemporaryDirectory(prefix="mtlbench-reproduce-") as folder, _elsewhere(Path(folder)):
+    with tempfile.TemporaryDirectory(prefix="mtlbench-reproduce-") as folder, _elsewhere(Path(folder), cell):
         from mtlbench.training.again import differences
         from mtlbench.training.cell import run_cell
 
@@ -97,12 +97,23 @@ def _other_bytes(recorded: Manifest, again: Manifest) -> list[str]:
 
 
 @contextlib.contextmanager
-def _elsewhere(folder: Path) -> Iterator[None]:
-    """Work in ``folder`` with the prepared data of this one, and with a store of its own."""
-    (folder / places.DATA).symlink_to(places.DATA.absolute())
+def _elsewhere(folder: Path, cell: Cell) -> Iterator[None]:
+    """Work in ``folder`` with the prepared data and the weights file of this one, and with a store of its own.
+
+    The working folder is as deep in it as the present one is, so that relative paths with ``..`` lead into it too.
+    """
+    here = Path.cwd()
+    inside = folder / here.relative_to(here.anchor)
+    inside.mkdir(parents=True)
+    (inside / places.DATA).symlink_to(places.DATA.absolute())
+    weights = cell.spec["model"]["options"].get("weights", "none")
+    if weights not in ("none", "imagenet") and not Path(weights).expanduser().is_absolute():
+        link = Path(os.path.normpath(inside / weights))
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to((here / weights).resolve())
     outside = os.environ.pop(places.STORE_VARIABLE, None)
     try:
-        with contextlib.chdir(folder):
+        with contextlib.chdir(inside):
             yield
     finally:
         if outside is not None:

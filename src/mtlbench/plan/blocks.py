@@ -1,5 +1,6 @@
 """The blocks of params.yaml: every key with its type, its bounds and what it means."""
 
+import re
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -8,23 +9,33 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from mtlbench.plan import shared
 from mtlbench.system.errors import ParamsError
 
+#: As numpy and torch take them, and as Snakemake's wildcards do.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
 
 class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Runtime(_Block):
     """How to run, never what comes out: nothing here enters a key."""
 
     device: Annotated[str, Field(description="where to train: auto (a GPU when there is one), cpu, cuda or cuda:1")]
-    threads: Annotated[int, Field(ge=1, description="CPU threads of one training process")]
-    workers: Annotated[int, Field(ge=1, description="processes that prepare a dataset or draw a report")]
+    threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads of one training process")]
+    workers: Annotated[int, Field(ge=1, le=1024, description="processes that prepare a dataset or draw a report")]
     checkpoint_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints; 0 saves every epoch")]
     compile: Annotated[bool, Field(description="torch.compile the network (true or false)")]
     data: Annotated[
         Literal["auto", "device", "host"],
         Field(description="where the prepared arrays stay: on the device, in pinned memory, or auto by size"),
     ]
+
+    @pydantic.field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,4})?", device) is None:
+            raise ValueError("expected auto, cpu, cuda or cuda:<n>")
+        return device
 
 
 class Optimizer(_Block):
@@ -35,6 +46,14 @@ class Optimizer(_Block):
     weight_decay: Annotated[float, Field(ge=0, description="weight decay (L2 for adam and sgd)")]
     momentum: Annotated[float, Field(ge=0, lt=1, description="momentum, sgd only")] = 0.0
     nesterov: Annotated[bool, Field(description="Nesterov momentum, sgd only")] = False
+
+    @pydantic.model_validator(mode="after")
+    def _momentum_matters(self) -> "Optimizer":
+        if self.name != "sgd" and (self.momentum or self.nesterov):
+            raise ValueError(f"'momentum' and 'nesterov' belong to sgd; they would change nothing with {self.name}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("'nesterov' needs a momentum above 0")
+        return self
 
 
 class Schedule(_Block):
@@ -55,7 +74,10 @@ class Schedule(_Block):
 class Augmentation(_Block):
     """Random geometry of the training images, the same for all maps of an image."""
 
-    scales: Annotated[list[float], Field(min_length=1, description="zoom factors to draw from, each at least 1")]
+    scales: Annotated[
+        list[Annotated[float, Field(ge=1, le=16)]],
+        Field(min_length=1, description="zoom factors to draw from, each from 1 to 16"),
+    ]
     flip: Annotated[bool, Field(description="mirror half of the images")]
     compat: Annotated[
         Literal["none", "mtan", "nash", "auto_lambda"],
@@ -66,8 +88,8 @@ class Augmentation(_Block):
 class Training(_Block):
     """All settings of a training run; every one of them is part of the key."""
 
-    epochs: Annotated[int, Field(ge=1, description="passes over the training images")]
-    batch_size: Annotated[int, Field(ge=1, description="images in one step, over all processes together")]
+    epochs: Annotated[int, Field(ge=1, le=1_000_000, description="passes over the training images")]
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000, description="images in one step, over all processes together")]
     optimizer: Optimizer
     schedule: Schedule
     drop_last: Annotated[bool, Field(description="leave out an incomplete last batch of an epoch")]
@@ -76,7 +98,12 @@ class Training(_Block):
     ]
     augmentation: Annotated[Augmentation | None, Field(description="augmentation, or null for none")]
     processes: Annotated[
-        int, Field(ge=1, description="data parallel processes that share each step, on GPUs one for each; 1 unless set")
+        int,
+        Field(
+            ge=1,
+            le=1024,
+            description="data parallel processes that share each step, on GPUs one for each; 1 unless set",
+        ),
     ] = 1
 
     @pydantic.model_validator(mode="after")
@@ -124,17 +151,19 @@ class Protocol(_Block):
             raise ValueError("the protocol 'paper' needs 'last_epochs'")
         if self.name == "held_out" and (self.share is None or self.last_epochs is not None):
             raise ValueError("the protocol 'held_out' needs 'share' and takes no 'last_epochs'")
+        if self.name == "paper" and self.record_test:
+            raise ValueError("'record_test' belongs to held_out; the protocol 'paper' records the test set anyway")
         return self
 
 
 class Resources(_Block):
     """What one training run asks of a cluster; not part of any key."""
 
-    gpu: Annotated[int, Field(ge=0, description="GPUs")]
-    memory_mb: Annotated[int, Field(ge=1, description="megabytes of memory")]
-    minutes: Annotated[int, Field(ge=1, description="wall-clock limit in minutes of one run")]
+    gpu: Annotated[int, Field(ge=0, le=1024, description="GPUs")]
+    memory_mb: Annotated[int, Field(ge=1, le=100_000_000, description="megabytes of memory")]
+    minutes: Annotated[int, Field(ge=1, le=525_600, description="wall-clock limit in minutes of one run")]
     cells_per_job: Annotated[
-        int, Field(ge=1, description="short runs that share a job of the cluster, one after the other")
+        int, Field(ge=1, le=100_000, description="short runs that share a job of the cluster, one after the other")
     ] = 1
 
 
@@ -148,7 +177,7 @@ class Experiment(_Block):
     baseline: Annotated[str | None, Field(description="label of the single-task model of Delta_m, or null")]
     models: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="label: {kind:, options}")]
     weightings: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="label: {kind:, options}")]
-    seeds: Annotated[list[int], Field(min_length=1, description="integers, one run each")]
+    seeds: Annotated[list[Seed], Field(min_length=1, description="integers from 0 to 2**32 - 1, one run each")]
     training: Training
     resources: Resources
 
@@ -159,7 +188,7 @@ class Grid(_Block):
     baseline: Annotated[str | None, Field(description="label of the single-task model of Delta_m, or null")] = None
     models: Annotated[dict[str, dict[str, Any]], Field(description="label: {kind:, options}")] = {}
     weightings: Annotated[dict[str, dict[str, Any]], Field(description="label: {kind:, options}")] = {}
-    seeds: Annotated[list[int], Field(description="integers, one run each")] = []
+    seeds: Annotated[list[Seed], Field(description="integers from 0 to 2**32 - 1, one run each")] = []
     resources: Resources | None = None
 
 

@@ -1,14 +1,16 @@
 """What no single block of params.yaml can know: names, and values that must go together. Nothing imports torch."""
 
 import re
+from typing import Any
 
 from mtlbench.plan import names
 from mtlbench.plan.blocks import Experiment, Params
-from mtlbench.plan.registry import split_kind
+from mtlbench.plan.options import PerTask
+from mtlbench.plan.registry import entry, split_kind
 from mtlbench.plan.sources import check_source
 from mtlbench.system.errors import ParamsError, nearest
 
-_LABEL = re.compile(r"[a-z][a-z0-9_]*")
+_LABEL = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def check(params: Params) -> None:
@@ -35,7 +37,9 @@ def _check_names(params: Params) -> None:
         labels += [("", f"experiments.{name}.weightings", label) for label in experiment.weightings]
     for _, where, label in labels:
         if not _LABEL.fullmatch(label):
-            raise ParamsError(f"{where}: expected a name of lower-case letters, digits and _, found '{label}'")
+            raise ParamsError(
+                f"{where}: expected a name of at most 64 lower-case letters, digits and _, found '{label}'"
+            )
     for name in params.experiments:
         if names.taken(name, params.experiments):
             raise ParamsError(f"experiments.{name}: the name is taken by a rule of the workflow; choose another")
@@ -55,16 +59,14 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
     for label, block in experiment.weightings.items():
         if label.startswith(names.ONLY):
             raise ParamsError(f"{where}.weightings.{label}: labels with '{names.ONLY}' first name single-task runs")
-        split_kind("weightings", label, block, f"{where}.weightings.{label}")
+        kind, options = split_kind("weightings", label, block, f"{where}.weightings.{label}")
+        _check_tasks(kind, options, experiment.tasks, f"{where}.weightings.{label}")
     for what in ("seeds", "tasks"):
         values = getattr(experiment, what)
         if len(set(values)) != len(values):
             raise ParamsError(f"{where}.{what}: expected different values, found {values}")
-    if experiment.baseline is not None and experiment.baseline not in experiment.models:
-        raise ParamsError(
-            f"{where}.baseline: '{experiment.baseline}' is not one of its models. "
-            f"{nearest(experiment.baseline, experiment.models)}"
-        )
+    if experiment.baseline is not None:
+        _check_baseline(experiment.baseline, experiment, f"{where}.baseline")
     last = experiment.protocol.last_epochs
     if last is not None and last > experiment.training.epochs:
         raise ParamsError(
@@ -77,8 +79,28 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
             f"{where}.resources.gpu: expected a GPU for each of the {processes} processes of training.processes (or 0 "
             f"for CPUs), found {gpus}"
         )
-    augmentation = experiment.training.augmentation
-    if augmentation is not None and min(augmentation.scales) < 1:
+
+
+def _check_baseline(label: str, experiment: Experiment, where: str) -> None:
+    if label not in experiment.models:
+        raise ParamsError(f"{where}: '{label}' is not one of its models. {nearest(label, experiment.models)}")
+    kinds = {other: block.get("kind", other) for other, block in experiment.models.items()}
+    single = [other for other, kind in kinds.items() if entry("models", kind).constants.get("single_task", False)]
+    if label not in single:
+        remedy = f"of its models: {', '.join(single)}" if single else "add one to its models, or set baseline to null"
         raise ParamsError(
-            f"{where}.training.augmentation.scales: expected values of at least 1, found {augmentation.scales}"
+            f"{where}: expected a single-task model, because Delta_m compares with networks of one task each; found "
+            f"'{label}' ({remedy})"
         )
+
+
+def _check_tasks(kind: str, options: dict[str, Any], tasks: list[str], where: str) -> None:
+    """An option with a value for every task has exactly those of the experiment, and not only zeros."""
+    for name, field in entry("weightings", kind).options.model_fields.items():
+        values = options[name]
+        if PerTask not in field.metadata or values is None:
+            continue
+        if set(values) != set(tasks):
+            raise ParamsError(f"{where}.{name}: expected a value for each of {', '.join(tasks)}, found {values}")
+        if not any(values.values()):
+            raise ParamsError(f"{where}.{name}: expected a value above 0 for one task at least, found {values}")

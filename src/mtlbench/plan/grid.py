@@ -1,7 +1,9 @@
 """From parameters to cells: every training run of a grid with its spec, key and places on disk."""
 
 import difflib
+import errno
 import functools
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -239,11 +241,12 @@ def _file_digest(name: str, where: str) -> str:
     """The SHA-256 of a file named in params.yaml, read again only when its size or time changed."""
     try:
         status = Path(name).expanduser().stat()
-    except OSError as error:
-        raise ParamsError(
-            f"{where}: expected 'none', 'imagenet' or a readable file, found '{name}' ({error.strerror})"
-        ) from None
-    return _digest_at(name, status.st_size, status.st_mtime_ns)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder")
+        return _digest_at(name, status.st_size, status.st_mtime_ns)
+    except (OSError, RuntimeError, ValueError) as error:  # the others: ~ of an unknown user, a name with a zero byte
+        why = getattr(error, "strerror", None) or error
+        raise ParamsError(f"{where}: expected 'none', 'imagenet' or a readable file, found {name!r} ({why})") from None
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from mtlbench.plan import checks, extensions, shared
 from mtlbench.plan.blocks import Experiment, Optimizer, Params, Protocol, Runtime, Schedule, Shared, Training
+from mtlbench.plan.reading import check_plain, read
 from mtlbench.plan.registry import explain
 from mtlbench.system.errors import ParamsError
 
@@ -52,11 +51,7 @@ def _use_extensions(value: Any, path: Path) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _parse(path: Path, _mtime: int, _size: int) -> Any:
-    try:
-        # YAML 1.2, as DVC reads it: 1e-3 is a number there and 'yes' a word.
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path.name}: not valid YAML: {error}") from None
+    return read(path)
 
 
 @functools.lru_cache(maxsize=8)
@@ -68,6 +63,7 @@ def validate(value: Any, where: str = "params.yaml") -> Params:
     """Parameters from plain dicts and lists, the shared blocks put into the experiments that name them."""
     if not isinstance(value, dict):
         raise ParamsError(f"{where}: expected a mapping with the keys {', '.join(Params.model_fields)}")
+    check_plain(value, where)
     written: dict[str, str] = {}
     try:
         _build(Shared, {name: value[name] for name in Shared.model_fields if name in value})

@@ -80,6 +80,8 @@ def split_kind(
     """
     block = dict(block or {})
     name = block.pop("kind", label)
+    if not isinstance(name, str):
+        raise ParamsError(f"{where}.kind: expected the name of one of the {kind}, found {_shown(name)}")
     for key in extra:
         block.pop(key, None)
     try:
@@ -176,5 +178,5 @@ def _constructor_options(node: ast.ClassDef, name: str) -> type[pydantic.BaseMod
         for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
             annotation = eval(ast.unparse(argument.annotation), {}, _NAMES) if argument.annotation else Any
             fields[argument.arg] = (annotation, ... if default is None else ast.literal_eval(default))
-    config = pydantic.ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    config = pydantic.ConfigDict(extra="forbid", strict=True, protected_namespaces=(), allow_inf_nan=False)
     return pydantic.create_model(name, __config__=config, **fields)

@@ -1,12 +1,12 @@
 """Fixed weights from the parameter file."""
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import TaskWeights
 from mtlbench.system.errors import ParamsError, nearest
 from mtlbench.weightings import Weighting
 
@@ -25,9 +25,7 @@ class Static(Weighting):
         self,
         tasks: Sequence[str],
         *,
-        weights: Annotated[
-            dict[str, float] | None, Field(description="{task: weight} for every task; null: 1 for every task")
-        ] = None,
+        weights: TaskWeights = None,
     ) -> None:
         super().__init__(tasks)
         if weights is not None and self.count > 1:
