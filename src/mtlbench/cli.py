@@ -34,11 +34,16 @@ def download(dataset: str, params: ParamsFile = DEFAULT) -> None:
 
 
 @app.command()
-def prepare(dataset: str, key: Key = None, params: ParamsFile = DEFAULT) -> None:
+def prepare(
+    dataset: str,
+    key: Key = None,
+    again: Annotated[bool, typer.Option("--again", help="also when it is prepared: its code was changed")] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
     """Turn the raw files of a dataset into arrays, once."""
     from mtlbench import pipeline
 
-    print(pipeline.prepare(_params(params), dataset, key))
+    print(pipeline.prepare(_params(params), dataset, key, again))
 
 
 @app.command()
@@ -51,6 +56,10 @@ def train(
     record_divergence: Annotated[
         bool, typer.Option("--record-divergence", help="keep a NaN as the cell's result instead of failing")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="train a finished cell anew; its result is replaced when the new one is there"),
+    ] = False,
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Train one cell, or continue it, or do nothing when it is complete; several: one after the other."""
@@ -62,7 +71,7 @@ def train(
         raise ParamsError(f"--key: expected one for each of the {len(found)} cells, found {len(key)}")
     for cell, planned in zip(found, key or [], strict=False):
         grid.check_key(cell.path, cell.key, planned)
-    pending = [cell for cell in found if not cell.manifest.exists()]
+    pending = [cell for cell in found if again or not cell.manifest.exists()]
     for cell in found:
         if cell not in pending:
             logger.info("%s: finished before (%s)", cell.path, cell.manifest)
@@ -74,7 +83,7 @@ def train(
     from mtlbench.training.cell import run_cell
 
     def run(cell: grid.Cell) -> None:
-        status = run_cell(cell, loaded.runtime, wait, record_divergence)
+        status = run_cell(cell, loaded.runtime, wait, record_divergence, again)
         logger.info("%s: %s (%s)", cell.path, status, cell.manifest)
 
     if len(found) == 1:

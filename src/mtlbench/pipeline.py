@@ -42,8 +42,8 @@ def download(params: Params, name: str) -> None:
     })  # fmt: skip
 
 
-def prepare(params: Params, name: str, key: str | None = None) -> Path:
-    """Make the arrays of a dataset; returns the manifest's path."""
+def prepare(params: Params, name: str, key: str | None = None, again: bool = False) -> Path:
+    """Make the arrays of a dataset, with ``again`` also when they are there; returns the manifest's path."""
     from mtlbench.datasets.prepared.prepare import prepare as make
 
     data = grid.dataset(params, name)
@@ -60,6 +60,8 @@ def prepare(params: Params, name: str, key: str | None = None) -> Path:
 
         return {"constant": constant_baseline(manifest)}
 
+    if again:
+        data.manifest.unlink(missing_ok=True)
     return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers, more=constant)
 
 

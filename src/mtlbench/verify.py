@@ -7,7 +7,7 @@ from pathlib import Path
 from mtlbench.plan import grid, keys
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
-from mtlbench.runs import store
+from mtlbench.runs import code, store
 from mtlbench.runs.manifest import MISSING, Manifest, read_cell, unequal_data
 from mtlbench.runs.prune import Say
 from mtlbench.system.errors import DamagedError, MtlbenchError
@@ -24,7 +24,8 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
 
     ``quick`` looks at existence and sizes only. ``deep`` is the number of complete cells, drawn at random, whose
     networks are also evaluated again. What has no manifest is not an error here: it is pending. A cell whose weights
-    are absent is one: DVC would record the rest as the whole.
+    are absent is one: DVC would record the rest as the whole. A cell made with other code than today's is said, but is
+    what its manifest says.
     """
     names = [experiment] if experiment else list(params.experiments)
     others = _other_manifests(params, names)
@@ -42,6 +43,8 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
                     problems.append(str(error))
                     continue
                 problems += check(cell, manifest, quick)
+                if files := code.differences(manifest.spec, manifest.facts):
+                    say(f"{cell.path}: {code.remedy(cell.path, files)}")
                 seen.setdefault(cell.dataset.key, {})[cell.path] = manifest.data
                 if manifest.status == "complete":
                     complete.append(cell)

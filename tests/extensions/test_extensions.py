@@ -203,3 +203,32 @@ def test_dataset_task_model_and_weighting_of_a_folder_train_and_are_reported(who
         page = (whole.parent / places.report("mine") / "index.html").read_text()
         assert "RMS err." in page
         assert "inverse_loss" in page
+
+
+@pytest.mark.slow
+def test_an_edited_formula_is_told_by_status_verify_and_report_until_the_cell_is_trained_again(whole: Path) -> None:
+    folder, path = whole.parent, whole / "weightings" / "inverse_loss.py"
+    cell, other = "mine/three_layers/inverse_loss/seed0", "mine/three_layers/equal/seed0"
+    mtlbench("prepare", "patches", folder=folder)
+    mtlbench("train", cell, other, folder=folder)
+
+    def told() -> list[bool]:
+        page = folder / "results/report/mine/index.html"
+        page.unlink(missing_ok=True)
+        for manifest in page.parent.glob("manifest.*"):
+            manifest.unlink()
+        mtlbench("report", "mine", folder=folder)
+        shown = [mtlbench("status", "mine", folder=folder, COLUMNS="400"), mtlbench("verify", folder=folder)]
+        texts = ["\n".join(line for line in text.splitlines() if cell in line) for text in shown]
+        assert not any("other code" in line for text in shown for line in text.splitlines() if other in line)
+        return ["weightings/inverse_loss.py" in text for text in [*texts, page.read_text()]]
+
+    assert told() == [False, False, False]
+    path.write_text(
+        path.read_text().replace('"""Weights proportional', '# A comment.\n    """Weights very proportional')
+    )
+    assert told() == [False, False, False]
+    path.write_text(path.read_text().replace("** -self.power", "** (-2 * self.power)"))
+    assert told() == [True, True, True]
+    mtlbench("train", "--again", cell, folder=folder)
+    assert told() == [False, False, False]

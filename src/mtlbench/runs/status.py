@@ -12,13 +12,15 @@ from rich.table import Table
 from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
-from mtlbench.runs import store
+from mtlbench.runs import code, store
 from mtlbench.runs.manifest import read_cell
 from mtlbench.system.console import console
 from mtlbench.system.errors import DamagedError
 from mtlbench.system.files import read_json
 from mtlbench.system.lease import holder
 
+#: Added to the state of a finished cell that is made with other code than today's.
+OTHER_CODE = ", other code"
 #: A run that lives but has not moved for this long (seconds) is shown as stalled.
 STALLED = 300.0
 
@@ -37,9 +39,8 @@ class Position:
 
 @dataclass(frozen=True)
 class State:
-    """``name``: done, diverged, damaged, running, stalled, killed, stopped, failed, stored or pending.
-
-    ``detail`` is for people.
+    """``name``: done or diverged (then perhaps OTHER_CODE), damaged, running, stalled, killed, stopped, failed, stored
+    or pending. ``detail`` is for people.
 
     ``seconds``: what a finished run took, or about what a running one has left.
     """
@@ -101,7 +102,7 @@ def remaining(states: Sequence[State]) -> float | None:
     A run that has not begun is expected to take as long as the finished ones did on average.
     """
     left = [s.seconds for s in states if s.name == "running" and s.seconds is not None]
-    done = [s.seconds for s in states if s.name == "done" and s.seconds is not None]
+    done = [s.seconds for s in states if s.name.startswith("done") and s.seconds is not None]
     waiting = sum(s.name in ("pending", "stopped", "killed") for s in states)
     if not left or (waiting and not done):
         return None
@@ -135,10 +136,12 @@ def _finished(cell: Cell) -> State:
         manifest = read_cell(cell)
     except DamagedError as error:
         return State(cell, "damaged", str(error))
-    return State(
-        cell, "done" if manifest.status == "complete" else "diverged", manifest.reason,
-        manifest.facts.get("seconds_total"),
-    )  # fmt: skip
+    name = "done" if manifest.status == "complete" else "diverged"
+    if files := code.differences(manifest.spec, manifest.facts):
+        name, detail = name + OTHER_CODE, code.remedy(cell.path, files)
+    else:
+        detail = manifest.reason
+    return State(cell, name, detail, manifest.facts.get("seconds_total"))
 
 
 def _running(cell: Cell, progress: Position) -> State:
@@ -155,7 +158,7 @@ def _table(name: str, states: list[State]) -> Table:
     for column in ("cell", "state", "detail"):
         table.add_column(column, overflow="fold")
     for one in states:
-        colour = _COLOURS.get(one.name, "default")
+        colour = "yellow" if one.name.endswith(OTHER_CODE) else _COLOURS.get(one.name, "default")
         table.add_row(one.cell.path.split("/", 1)[1], f"[{colour}]{one.name}[/]", one.detail.replace("[", r"\["))
     return table
 

@@ -45,6 +45,11 @@ def publish(staged: Path, key: str) -> Path:
     return entry
 
 
+def remove(key: str) -> None:
+    """Remove the entry of that key, so that a new one can be published; what was linked in from it stays."""
+    shutil.rmtree(places.store() / key, ignore_errors=True)
+
+
 def place(cell: Cell) -> bool:
     """Link the cell's entry into results/ and checkpoints/, the manifest last; False when there is none.
 

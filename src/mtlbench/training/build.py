@@ -11,6 +11,7 @@ from mtlbench.models._cost import forward_flops, parameter_count
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Protocol, Runtime, Training
 from mtlbench.plan.registry import entry
+from mtlbench.runs import code
 from mtlbench.runs.dataset import DatasetFacts
 from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError, ParamsError
@@ -46,12 +47,13 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     _check_batches(model, data, training)
     trainer = Trainer(
         model, weighting, tasks, data, training, protocol, cell.seed, device, work,
-        Identity(cell.key, cell.path, prepared.digests),
+        Identity(cell.key, cell.path, prepared.digests, code.of_training(cell.spec)),
         checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
     )  # fmt: skip
     flops = forward_flops(model, tuple(manifest.facts["size"]))
     return trainer, {
         "data": prepared.digests,
+        "data_code": {"kind": cell.dataset.kind, "files": manifest.facts.get("code", {})},
         "dataset": DatasetFacts.of(cell.dataset, manifest, data.counts).model_dump(),
         "parameters": parameter_count(model),
         "flops": flops,

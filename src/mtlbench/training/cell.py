@@ -16,20 +16,27 @@ from mtlbench.training.run import take_part
 logger = logging.getLogger(__name__)
 
 
-def run_cell(cell: Cell, runtime: Runtime, wait: bool = False, record_divergence: bool = False) -> str:
+def run_cell(
+    cell: Cell, runtime: Runtime, wait: bool = False, record_divergence: bool = False, again: bool = False
+) -> str:
     """Make the cell's results exist; return "complete" or "diverged".
 
     Returns at once when the manifest is there; else links in a finished result of the same key; else continues from
-    the last checkpoint or starts. Raises BusyError when another process works on it or took it over (or waits for that
-    one, with ``wait``), DivergedError (unless ``record_divergence``, which keeps the failure as the cell's result),
-    Interrupted.
+    the last checkpoint or starts. With ``again`` it is trained although it is there: the finished result stays in its
+    folders until the new one takes its place.
+
+    Raises BusyError when another process works on it or took it over (or waits for that one, with ``wait``),
+    DivergedError (unless ``record_divergence``, which keeps the failure as the cell's result), Interrupted.
     """
-    while not cell.manifest.exists():
+    while again or not cell.manifest.exists():
         try:
             with lease(places.cell_lease(cell.key), cell.path, wait, logger.warning) as holder:
-                if not cell.manifest.exists() and not store.place(cell):
+                if again:
+                    store.remove(cell.key)
+                if again or (not cell.manifest.exists() and not store.place(cell)):
                     _train_into_store(cell, runtime, holder, record_divergence)
                     store.place(cell)
+                    again = False
         except BusyError:
             if not wait:
                 raise

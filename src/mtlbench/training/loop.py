@@ -98,7 +98,7 @@ class Trainer:
         self.step = 0
         self.rows: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
-        self.segments = [segment(self.device, self.compile)]
+        self.segments = [segment(self.device, self.compile, self.identity.code)]
         self._start_epoch()
         self._saved_at = self._started = time.monotonic()
         self._seconds_before = 0.0

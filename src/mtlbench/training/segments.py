@@ -1,6 +1,6 @@
 """Under which code, device and threads each part of a run was trained, for its manifest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,11 +11,11 @@ from mtlbench.training import device as devices
 Segment = dict[str, Any]
 
 
-def segment(device: torch.device, compiled: bool, epoch: int = 0, step: int = 0) -> Segment:
+def segment(device: torch.device, compiled: bool, code: Mapping[str, str], epoch: int = 0, step: int = 0) -> Segment:
     """What runs now, from the position that comes next: whatever the bits may depend on besides the spec."""
     record = {name: value for name, value in provenance.record().items() if name != "commit"}
     return {
-        "epoch": epoch, "step": step, **record,
+        "epoch": epoch, "step": step, "code": dict(code), **record,
         "device": devices.describe(device), "threads": torch.get_num_threads(), "compiled": compiled,
     }  # fmt: skip
 

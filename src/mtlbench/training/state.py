@@ -15,11 +15,13 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose state it is: the cell's key, its path for people, and {array: SHA-256} of the data that it reads."""
+    """Whose state it is: the cell's key, its path for people, {array: SHA-256} of the data that it reads, and
+    {file: digest} of the code that computes it."""
 
     key: str
     cell: str
     data: Mapping[str, str]
+    code: Mapping[str, str]
 
 
 def take(trainer: "Trainer") -> dict[str, Any]:

@@ -25,6 +25,7 @@ from mtlbench.datasets.prepared.statistics import describe, total_remarks
 from mtlbench.datasets.raw.files import Progress
 from mtlbench.datasets.raw.progress import reporter
 from mtlbench.plan.keys import Spec, key, manifest_name
+from mtlbench.runs import code
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest
 from mtlbench.system.disk import tell_full_disk
@@ -175,7 +176,7 @@ def _seal(
     counts = {name: split.count for name, split in splits.items()}
     facts = {
         "counts": counts, "arrays": arrays, "statistics": statistics,
-        "sources": sources, "tasks": dataset.tasks, "size": list(dataset.size), "note": dataset.note,
+        "sources": sources, "code": code.of_dataset(type(dataset).__module__), "tasks": dataset.tasks, "size": list(dataset.size), "note": dataset.note,
         "remarks": remarks, "published": dataset.published_for(counts),
         "published_batch": dataset.published_batch,
     }  # fmt: skip

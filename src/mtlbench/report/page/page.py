@@ -21,6 +21,7 @@ from mtlbench.report.rows import text
 from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.costs import cost
 from mtlbench.report.rows.grid import SINGLE
+from mtlbench.runs import code
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _provenance(slug: str, cell: LoadedCell) -> dict[str, Any]:
         "key": key,
         "link": f"../../cells/{cell.cell.path}/manifest.{key}.json" if manifest else "",
         "status": "complete" if not cell.missing else cell.missing,
+        "other_code": ", ".join(code.differences(manifest["spec"], manifest)) if "spec" in manifest else "",
         "missing": bool(cell.missing),
         "commit": str(manifest.get("commit") or text.DASH),
         "source": str(manifest.get("source") or text.DASH),
@@ -179,6 +181,7 @@ def common_facts(analysis: Analysis) -> dict[str, Any]:
 
     report = analysis.grid.input
     return {
-        "facts": {name: counted(name) for name in ("commit", "source", "data", "device", "versions")},
+        "facts": {name: counted(name) for name in ("commit", "source", "data", "device", "versions")}
+        | {"other code than today's": [(files, count) for files, count in counted("other_code") if files]},
         "settings": json.dumps({"protocol": report.protocol, "training": report.training}, indent=2, default=str),
     }
