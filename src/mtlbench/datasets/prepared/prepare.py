@@ -176,7 +176,8 @@ def _seal(
     counts = {name: split.count for name, split in splits.items()}
     facts = {
         "counts": counts, "arrays": arrays, "statistics": statistics,
-        "sources": sources, "code": code.of_dataset(type(dataset).__module__), "tasks": dataset.tasks, "size": list(dataset.size), "note": dataset.note,
+        "sources": sources, "code": code.of_dataset(type(dataset).__module__),
+        "tasks": dataset.tasks, "size": list(dataset.size), "note": dataset.note,
         "remarks": remarks, "published": dataset.published_for(counts),
         "published_batch": dataset.published_batch,
     }  # fmt: skip
