@@ -9,6 +9,7 @@ import pandas as pd
 from mtlbench.report.evidence import stability
 from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.figures.all import draw_all
+from mtlbench.report.page import numbers
 from mtlbench.report.page.escape import markdown_text
 from mtlbench.report.page.latex import latex
 from mtlbench.report.page.markdown import markdown
@@ -70,7 +71,7 @@ def flat_metrics(grid: Grid) -> dict[str, dict[str, float]]:
     found = {}
     for row in grid.rows:
         means = {name: mean(values) for name, values in grid.reported[row.slug].items()}
-        found[row.slug] = {name: round(value, 9) for name, value in means.items() if value == value}
+        found[row.slug] = {name: round(value, 9) + 0.0 for name, value in means.items() if value == value}
     return {slug: values for slug, values in found.items() if values}
 
 
@@ -92,6 +93,8 @@ def _write_tables(analysis: Analysis, table: Table, caption: str, out: Path) -> 
         metrics.columns = [f"{convention}: {name}" for convention, name in metrics.columns]
         both = metrics.join(deltas.add_suffix(": delta_m"))
         write_csv(out / "conventions.csv", both.rename_axis("row").reset_index(), digits=8)
+    write_csv(out / "results.csv", numbers.results(analysis), digits=17)
+    write_csv(out / "classes.csv", numbers.classes(analysis), digits=17)
     write_csv(out / "pairs.csv", pair_table(analysis), 6)
     write_csv(out / "unusable.csv", pd.DataFrame(analysis.grid.unusable, columns=["cell", "file", "why"]))
 
@@ -113,5 +116,7 @@ def pair_table(analysis: Analysis, most: int = 60) -> pd.DataFrame:
 def write_csv(path: Path, frame: pd.DataFrame, digits: int = 12) -> None:
     """Write a table as UTF-8 CSV with Unix line ends, atomically; floats with ``digits`` significant digits."""
     buffer = io.StringIO()
+    floats = frame.select_dtypes("float").columns
+    frame = frame.assign(**{name: frame[name] + 0.0 for name in floats})  # no -0
     frame.to_csv(buffer, index=False, float_format=f"%.{digits}g", lineterminator="\n")
     write_text(path, buffer.getvalue())
