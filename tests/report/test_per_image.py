@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from mtlbench.report.evidence.analysis import Analysis, analyse
-from mtlbench.report.evidence.comparisons import AHEAD, BEST, PairTests, image_ranks, intervals, main_column, marks
+from mtlbench.report.evidence.comparisons import AHEAD, BEST, LEVEL_WITH_BEST, image_ranks, main_column, marks
+from mtlbench.report.evidence.pairs import PairTests
 from mtlbench.report.evidence.per_image import IMAGE, WHOLE, group_means
+from mtlbench.report.evidence.variance import Estimate
 from mtlbench.report.rows.grid import DELTA_COLUMNS, load_grid
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.tasks.depth import Depth
@@ -44,18 +46,35 @@ def test_the_baselines_delta_m_stays_zero_on_every_draw(analysis: Analysis) -> N
 
 
 def test_intervals_hold_the_mean_and_widen_with_the_seeds(analysis: Analysis) -> None:
-    row = analysis.grid.rows[-1]
-    found = intervals(analysis.grid, row, DELTA_COLUMNS[0], analysis.evidence[row.slug])
-    for low, high in (found.images, found.seeds, found.both):
-        assert low <= found.mean <= high
-    assert found.both[1] - found.both[0] > 0.9 * (found.images[1] - found.images[0])
+    for column in analysis.columns:
+        for slug in analysis.pairs[column.name].slugs:
+            found = analysis.pairs[column.name].intervals(slug)
+            assert found.both[0] <= found.images[0] <= found.mean <= found.images[1] <= found.both[1]
+
+
+def test_the_baselines_own_noise_is_in_every_other_interval(analysis: Analysis) -> None:
+    tests = analysis.pairs["delta_m_flat"]
+    assert tests.intervals("segnet_single.single").both == pytest.approx((0, 0), abs=1e-9)
+    # the interval of a row leaves 0 out exactly where its difference from the baseline has p < 0.05
+    for slug in tests.slugs[1:]:
+        low, high = tests.intervals(slug).both
+        p_value = tests.p_value[0, tests.slugs.index(slug)]
+        assert (low > 0 or high < 0) == (p_value < 0.05)
+
+
+def test_intervals_probabilities_and_tests_never_contradict(analysis: Analysis) -> None:
+    for tests in analysis.pairs.values():
+        away = ~np.eye(len(tests.slugs), dtype=bool)
+        assert tests.above[away] + tests.above.T[away] == pytest.approx(1)
+        assert tests.p_value[away] == pytest.approx(2 * np.minimum(tests.above, 1 - tests.above)[away])
+        assert (tests.adjusted >= tests.p_value)[away].all()
+        # the family of comparisons with the baseline is smaller, so its correction is milder
+        assert (tests.against_baseline[1:] <= tests.adjusted[0, 1:]).all()
 
 
 def test_one_seed_has_no_seed_interval_and_no_marks(make: Callable[..., ReportInput]) -> None:
     analysis = analyse(load_grid(make(seeds=(0,), models=("segnet_mtan",))))
-    row = analysis.grid.rows[1]
-    found = intervals(analysis.grid, row, DELTA_COLUMNS[0], analysis.evidence[row.slug])
-    assert np.isnan(found.seeds).all()
+    found = analysis.pairs["delta_m_flat"].intervals(analysis.grid.rows[1].slug)
     assert np.isnan(found.both).all()
     assert found.images[0] < found.images[1]
     assert {mark for column in analysis.marks.values() for mark in column.values()} == {AHEAD}
@@ -70,16 +89,22 @@ def test_a_row_without_per_image_files_is_left_out(make: Callable[..., ReportInp
     assert "segnet_mtan.dwa" in [row.slug for row in analysis.ranking]
 
 
-def fake_tests(slugs: list[str], p_value: float) -> PairTests:
-    matrix = np.full((len(slugs), len(slugs)), p_value)
-    return PairTests(tuple(slugs), matrix, matrix, matrix)
+def fake_tests(slugs: list[str], p_value: np.ndarray) -> PairTests:
+    line, matrix = np.zeros(len(slugs)), np.zeros((len(slugs), len(slugs)))
+    one, two = Estimate(line, line), Estimate(matrix, matrix)
+    return PairTests(tuple(slugs), line, one, one, matrix, two, matrix, p_value, line)
 
 
 def test_marks_need_the_test(analysis: Analysis) -> None:
     column = main_column(analysis.grid)
     order = [row.slug for row in analysis.ranking]
-    assert marks(analysis.grid, column, fake_tests(order, 0.001)) == {order[0]: BEST, order[1]: "second"}
-    assert marks(analysis.grid, column, fake_tests(order, 0.2)) == {order[0]: AHEAD}
+    everywhere = np.full((len(order), len(order)), 0.001)
+    assert marks(analysis.grid, column, fake_tests(order, everywhere)) == {order[0]: BEST, order[1]: "second"}
+    near = everywhere.copy()
+    near[0, 1:3] = near[1:3, 0] = 0.2
+    assert marks(analysis.grid, column, fake_tests(order, near)) == {
+        order[0]: AHEAD, order[1]: LEVEL_WITH_BEST, order[2]: LEVEL_WITH_BEST,
+    }  # fmt: skip
 
 
 def test_lower_is_better_where_it_says_so(analysis: Analysis) -> None:

@@ -21,7 +21,7 @@ TRAINING_VERSION = 2
 #: The same for what is recorded of every prepared dataset.
 PREPARED_VERSION = 2
 #: The same for the report's pages.
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ import io
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mtlbench.report.evidence import stability
 from mtlbench.report.evidence.analysis import Analysis, analyse
+from mtlbench.report.evidence.pairs import PairTests
 from mtlbench.report.figures.all import draw_all
 from mtlbench.report.page import numbers
 from mtlbench.report.page.escape import markdown_text
@@ -108,9 +110,21 @@ def pair_table(analysis: Analysis, most: int = 60) -> pd.DataFrame:
         known = [tests.slugs.index(slug) for slug in chosen if slug in tests.slugs]
         if column.metric.primary or not column.task:
             for a, b in combinations(known, 2):
-                values = (matrix[a, b] for matrix in (tests.difference, tests.p_value, tests.adjusted))
-                records.append((column.name, tests.slugs[a], tests.slugs[b], *values))
-    return pd.DataFrame(records, columns=["column", "first", "second", "difference", "p", "p_holm"])
+                matrices = (tests.difference, np.sqrt(tests.error.variance), tests.error.freedom, tests.above,
+                            tests.p_value, tests.adjusted)  # fmt: skip
+                records.append((column.name, tests.slugs[a], tests.slugs[b], *(matrix[a, b] for matrix in matrices),
+                                _against_baseline(analysis, tests, a, b)))  # fmt: skip
+    names = ["difference", "standard_error", "degrees_of_freedom", "probability_above", "p", "p_holm"]
+    return pd.DataFrame(records, columns=["column", "first", "second", *names, "p_holm_baseline"])
+
+
+def _against_baseline(analysis: Analysis, tests: PairTests, first: int, second: int) -> float:
+    """The p-value corrected for comparisons with the baseline alone; NaN for a pair without it."""
+    baseline = analysis.grid.baseline.slug if analysis.grid.baseline is not None else ""
+    for one, other in ((first, second), (second, first)):
+        if tests.slugs[one] == baseline:
+            return float(tests.against_baseline[other])
+    return float("nan")
 
 
 def write_csv(path: Path, frame: pd.DataFrame, digits: int = 12) -> None:

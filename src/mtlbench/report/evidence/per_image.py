@@ -23,7 +23,8 @@ Draws = dict[str, np.ndarray]
 class RowEvidence:
     """Evidence of one row, from the final networks of its complete seeds.
 
-    ``draws`` {column: (seeds, draws)} resamples the test images, the same images for all rows; ``images`` {column:
+    ``draws`` {column: (seeds, draws)} resamples the scenes of the test set, the same for all rows; ``influence``
+    {definition of Delta_m: (baseline's seeds, draws)} is what each of the baseline's seeds moves; ``images`` {column:
     (seeds, N)} are the metrics of single images; ``grouped`` {images in a group: {column: (seeds,)}} the metrics
     averaged over groups; ``totals`` {task: {statistic: sum over images and seeds}}.
     """
@@ -31,28 +32,33 @@ class RowEvidence:
     draws: Draws = field(default_factory=dict)
     images: Draws = field(default_factory=dict)
     grouped: dict[int, Draws] = field(default_factory=dict)
+    scenes: int = 0
+    influence: Draws = field(default_factory=dict)
     totals: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 def collect(grid: Grid) -> dict[str, RowEvidence]:
     """{row slug: evidence} of the rows whose complete seeds all have their per-image files for the same images."""
-    images = _image_count(grid)
-    if not images:
+    scenes = _scenes(grid)
+    if not len(scenes):
         return {}
-    weights = image_weights(images)
+    weights = image_weights(scenes)
     found = {row.slug: _row_evidence(grid, row, weights) for row in grid.rows}
     complete = {slug: evidence for slug, evidence in found.items() if evidence is not None}
+    for evidence in complete.values():
+        evidence.scenes = len(np.unique(scenes))
     _add_delta_draws(grid, complete)
     return complete
 
 
-def _image_count(grid: Grid) -> int:
-    """Test images of the first readable cell."""
+def _scenes(grid: Grid) -> np.ndarray:
+    """The scene of every test image, by the first readable cell; each image its own where no scenes are known."""
     for row in grid.rows:
         for cell in row.done:
-            for statistics in cell.per_image().values():
-                return len(next(iter(statistics.values())))
-    return 0
+            scenes = cell.scenes()
+            if scenes is not None:
+                return scenes
+    return np.zeros(0, int)
 
 
 def _row_evidence(grid: Grid, row: Row, weights: np.ndarray) -> RowEvidence | None:
@@ -70,7 +76,7 @@ def _row_evidence(grid: Grid, row: Row, weights: np.ndarray) -> RowEvidence | No
         return None
     return RowEvidence(
         _stack([part.draws for part in parts]), _stack([part.images for part in parts]),
-        {size: _stack([part.grouped[size] for part in parts]) for size in parts[0].grouped}, totals,
+        {size: _stack([part.grouped[size] for part in parts]) for size in parts[0].grouped}, totals=totals,
     )  # fmt: skip
 
 
@@ -142,9 +148,11 @@ def _add_delta_draws(grid: Grid, evidence: dict[str, RowEvidence]) -> None:
     """Delta_m of every resampled test set, against the baseline on the same images."""
     if grid.baseline is None or grid.baseline.slug not in evidence:
         return
-    baseline = {name: draws.mean(0) for name, draws in evidence[grid.baseline.slug].draws.items()}
+    single = evidence[grid.baseline.slug].draws
+    baseline = {name: draws.mean(0) for name, draws in single.items()}
     for row in evidence.values():
-        row.draws.update(delta_draws(grid, row.draws, baseline))
+        row.influence = baseline_influence(grid, row.draws, single)
+        row.draws = row.draws | delta_draws(grid, row.draws, baseline)
 
 
 def delta_draws(grid: Grid, values: Draws, baseline: Draws) -> Draws:
@@ -156,4 +164,23 @@ def delta_draws(grid: Grid, values: Draws, baseline: Draws) -> Draws:
             weight * relative_gain(values[f"{task}_{metric.name}"], baseline[f"{task}_{metric.name}"], metric)
             for (task, metric), weight in weights.items()
         )
+    return found
+
+
+def baseline_influence(grid: Grid, values: Draws, baseline: Draws) -> Draws:
+    """{delta_m_<definition>: (baseline's seeds, ...)}: by how much each of the baseline's seeds moves a row's Delta_m.
+
+    First order (delta method): the derivative of 100 (M - B) / B in B is -100 M / B^2, taken at the means over seeds,
+    times the seed's distance from the baseline's mean. ``values`` and ``baseline``: {column: (seeds, ...)}.
+    """
+    found = {}
+    for definition, column in zip(DEFINITIONS, DELTA_COLUMNS, strict=True):
+        total: np.ndarray | float = 0.0
+        for (task, metric), weight in metric_weights(grid.metrics, definition).items():
+            name = f"{task}_{metric.name}"
+            base = baseline[name].mean(0)
+            with np.errstate(all="ignore"):
+                slope = (-100 if metric.higher_is_better else 100) * values[name].mean(0) / base**2
+            total = total + weight * slope * (baseline[name] - base)
+        found[column.name] = np.asarray(total)
     return found

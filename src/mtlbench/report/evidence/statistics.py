@@ -1,6 +1,6 @@
 """Statistics on plain arrays: bootstrap weights, intervals, tests, corrections, critical differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import stats
@@ -12,10 +12,15 @@ DRAWS = 1000
 LEVEL = 0.95
 
 
-def image_weights(images: int, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """How often each test image occurs in each bootstrap sample: float64 (draws, images)."""
+def image_weights(scenes: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """How often each test image occurs in each bootstrap sample: float64 (draws, images).
+
+    Whole scenes are drawn (``scenes``: the scene of every image), because images of one scene resemble each other.
+    """
+    _, place = np.unique(scenes, return_inverse=True)
+    count = int(place.max()) + 1
     random = np.random.default_rng(seed)
-    return random.multinomial(images, np.full(images, 1 / images), size=draws).astype(np.float64)
+    return random.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)[:, place]
 
 
 def resampled_metrics(task: Task, per_image: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -27,37 +32,26 @@ def resampled_metrics(task: Task, per_image: Mapping[str, np.ndarray], weights: 
     return task.reduce_many(totals)
 
 
-def interval(draws: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval of bootstrap draws; NaN when any draw is not a number."""
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def interval(mean: float, variance: float, freedom: float, level: float = LEVEL) -> tuple[float, float]:
+    """Interval of a mean by the t distribution; NaN when nothing is known of its variance."""
+    half = float(stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)) if variance > 0 else float(variance)
+    return mean - half, mean + half
 
 
-def difference_tests(groups: Sequence[np.ndarray], image_variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(differences of means, two-sided p-values) of all pairs of methods over seeds and test images: (m, m) each.
+def two_sided(difference: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """p-values of differences by the t distribution; without any variance 1 where equal and 0 where not."""
+    with np.errstate(all="ignore"):
+        p_value = 2 * stats.t.sf(np.abs(difference) / np.sqrt(variance), freedom)
+    return np.where(variance == 0, (difference == 0).astype(float), p_value)
 
-    ``groups`` hold one value per seed of each method; ``image_variance`` (m, m) is the variance of the difference of
-    two means over resampled test images, the same images for both. The variance between seeds is pooled over all
-    methods, because three seeds hardly tell one method's own; where a pair's own is larger it is taken instead, so
-    that an unstable method is not called different by its neighbours' stability. Both sources add up. The p-values
-    are NaN on the diagonal, and everywhere when no method has two seeds.
+
+def probability_above(difference: np.ndarray, variance: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Probability that the true difference is above 0, by the distribution that gives the p-values.
+
+    It is 1 - p/2 where the difference is positive and p/2 where it is negative, so it cannot contradict the test.
     """
-    counts = np.array([len(values) for values in groups])
-    means = np.array([values.mean() for values in groups])
-    squares = np.array([((values - values.mean()) ** 2).sum() for values in groups])
-    difference = means[:, None] - means[None]
-    freedom = int((counts - 1).sum())
-    if not freedom:
-        return difference, np.full_like(difference, np.nan)
-    own_freedom = counts[:, None] + counts[None] - 2
-    own = np.divide(squares[:, None] + squares[None], own_freedom, out=np.zeros_like(difference), where=own_freedom > 0)
-    seeds = np.maximum(own, squares.sum() / freedom) * (1 / counts[:, None] + 1 / counts[None])
-    error = np.sqrt(seeds + image_variance)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p_value = 2 * stats.t.sf(np.abs(difference) / error, freedom)
-    p_value = np.where(error > 0, p_value, (difference == 0).astype(float))
-    np.fill_diagonal(p_value, np.nan)
-    return difference, p_value
+    half = two_sided(difference, variance, freedom) / 2
+    return np.where(difference > 0, 1 - half, half)
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -93,8 +87,3 @@ def friedman_p(ranks: np.ndarray) -> float:
     if remaining <= 0:
         return 0.0
     return float(stats.f.sf((blocks - 1) * chi2 / remaining, methods - 1, (methods - 1) * (blocks - 1)))
-
-
-def probability_above(first: np.ndarray, second: np.ndarray) -> float:
-    """Share of joint bootstrap draws in which the first is above the second; ties count half."""
-    return float(np.mean(first > second) + 0.5 * np.mean(first == second))

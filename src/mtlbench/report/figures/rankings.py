@@ -8,8 +8,8 @@ import pandas as pd
 import seaborn as sns
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.comparisons import image_ranks, intervals, joint_draws, main_column
-from mtlbench.report.evidence.statistics import critical_difference, friedman_p, probability_above
+from mtlbench.report.evidence.comparisons import image_ranks, main_column
+from mtlbench.report.evidence.statistics import critical_difference, friedman_p
 from mtlbench.report.figures.style import BASELINE, INK, WIDTH, Picture, new_figure, save, styled, tidy
 from mtlbench.report.rows.grid import Column, Row, mean
 from mtlbench.report.rows.text import number, task_title
@@ -23,10 +23,8 @@ MOST_DIAGRAM = 12
 
 def rows_with_evidence(analysis: Analysis, most: int) -> list[Row]:
     """The best rows that have evidence, best first."""
-    column = main_column(analysis.grid)
-    return [
-        r for r in analysis.ranking if r.slug in analysis.evidence and column.name in analysis.evidence[r.slug].draws
-    ][:most]
+    tests = analysis.pairs[main_column(analysis.grid).name]
+    return [row for row in analysis.ranking if row.slug in tests.slugs][:most]
 
 
 def forest(analysis: Analysis, folder: Path) -> Picture | None:
@@ -39,7 +37,7 @@ def forest(analysis: Analysis, folder: Path) -> Picture | None:
         figure = new_figure(5.6, 0.26 * len(rows) + 0.9)  # fits a phone
         axes = figure.subplots()
         for line, row in enumerate(rows):
-            found = intervals(analysis.grid, row, column, analysis.evidence[row.slug])
+            found = analysis.pairs[column.name].intervals(row.slug)
             colour = BASELINE if row.single_task else COLOURS[0]
             outer = found.both if np.isfinite(found.both[0]) else found.images
             axes.plot(np.array(outer) * scale, [line, line], color=colour, linewidth=1.1, alpha=0.7)
@@ -75,10 +73,23 @@ def _forest_caption(analysis: Analysis, column: Column, shown: int) -> str:
     total = len(analysis.ranking)
     which = f"The best {shown} of {total} rows" if shown < total else "All rows"
     outer = "thin: over test images and seeds" if analysis.seeds > 1 else "one seed: nothing is known about other seeds"
+    zero = (
+        " The baseline is 0 by definition: its own noise is a part of the others' intervals." if not column.task else ""
+    )
     return (
         f"{which} by {column.metric.display or column.name}: mean over seeds (dot), single seeds (rings), 95 % "
-        f"bootstrap intervals (thick: over test images alone; {outer})."
+        f"intervals by the t distribution (thick: over test images alone; {outer}).{zero} An interval that leaves out "
+        f"another row's mean does not tell the two apart: see the pairs. {images_text(analysis)}"
     )
+
+
+def images_text(analysis: Analysis) -> str:
+    """What was resampled: scenes, or single images where no scenes are known."""
+    one = next(iter(analysis.evidence.values()))
+    images = next(iter(one.images.values())).shape[1]
+    if one.scenes == images:
+        return f"Each of the {images} test images counts as a scene of its own."
+    return f"The {images} test images are resampled by their {one.scenes} scenes."
 
 
 def _axis(column: Column) -> str:
@@ -88,14 +99,13 @@ def _axis(column: Column) -> str:
 
 
 def pair_matrix(analysis: Analysis, rows: list[Row]) -> pd.DataFrame:
-    """Probability that the row's method beats the column's in the main column, from joint bootstrap draws."""
+    """Probability that the row's method beats the column's in the main column, by the distribution of the tests."""
     column = main_column(analysis.grid)
-    sign = 1 if column.metric.higher_is_better else -1
-    draws = [
-        sign * joint_draws(analysis.grid, row, column, analysis.evidence[row.slug], seed=3 + i)
-        for i, row in enumerate(rows)
-    ]
-    values = [[np.nan if a is b else probability_above(a, b) for b in draws] for a in draws]
+    tests = analysis.pairs[column.name]
+    place = [tests.slugs.index(row.slug) for row in rows]
+    above = tests.above[np.ix_(place, place)]
+    values = above if column.metric.higher_is_better else 1 - above
+    np.fill_diagonal(values, np.nan)
     names = [row.label for row in rows]
     return pd.DataFrame(values, names, names)
 
@@ -103,7 +113,7 @@ def pair_matrix(analysis: Analysis, rows: list[Row]) -> pd.DataFrame:
 def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
     """Probability that A beats B as a matrix; a dot marks pairs that survive the corrected test."""
     rows = rows_with_evidence(analysis, MOST_PAIRS)
-    if len(rows) < 3:
+    if len(rows) < 3 or analysis.seeds < 2:
         return None
     matrix = pair_matrix(analysis, rows) * 100
     column = main_column(analysis.grid)
@@ -126,11 +136,10 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
         axes.set_ylabel("A")
         axes.tick_params(length=0)
         axes.tick_params(axis="x", rotation=90)
-        seeds = "test images and seeds" if analysis.seeds > 1 else "test images alone (one seed: no word on others)"
         caption = (
-            f"Probability in percent that A (line) beats B (column) by {column.metric.display}, from joint bootstrap "
-            f"draws of {seeds}, best rows first. A dot marks pairs whose difference survives the paired "
-            "test with Holm's correction for all pairs of rows."
+            f"Probability in percent that A (line) beats B (column) by {column.metric.display}, best rows first, from "
+            "the t distribution that gives the p-values and intervals: 97.5 and more, or 2.5 and less, is p < 0.05 "
+            "before any correction. A dot marks pairs that survive Holm's correction for all pairs of rows."
         )
         return save(figure, folder, "pairs", caption, f"Square matrix of {len(rows)} rows against one another")
 
@@ -152,10 +161,11 @@ def critical_differences(analysis: Analysis, folder: Path) -> Picture | None:
                 f"{task_title(name)}  (Friedman p {'< 0.001' if p < 1e-3 else f'= {p:.3f}'}, {len(table)} images)"
             )
         caption = (
-            "Critical-difference diagrams (Demšar 2006): mean rank of the best rows over the test images by the "
-            "primary metric of the single image (mean over seeds); 1 is best. Rows joined by a bar do not differ by "
-            "more than the critical difference CD (Nemenyi, 5 %). Images of one scene are not independent, so CD is "
-            "optimistic, and it says nothing about other seeds."
+            "Of these networks, not of these methods: critical-difference diagrams (Demšar 2006) of the mean rank over "
+            "the test images by the primary metric of the single image (mean over seeds); 1 is best. Rows joined by a "
+            "bar do not differ by more than the critical difference CD (Nemenyi, 5 %). It says nothing about other "
+            "seeds: where these rule, equal methods differ here almost always. Images of one scene are not "
+            "independent, so CD is optimistic."
         )
         return save(figure, folder, "critical_difference", caption, f"An axis of ranks for each of: {', '.join(ranks)}")
 

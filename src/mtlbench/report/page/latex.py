@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mtlbench.report.evidence.comparisons import AHEAD, BEST, SECOND
+from mtlbench.report.evidence.comparisons import AHEAD, BEST, LEVEL_WITH_BEST, SECOND
 from mtlbench.report.page.escape import tex
 from mtlbench.report.page.tables import Table
 from mtlbench.report.rows.text import DASH, heading
@@ -10,7 +10,13 @@ from mtlbench.report.rows.text import DASH, heading
 
 def latex(table: Table, caption: str, label: str) -> str:
     """A ``table*`` with booktabs rules and two heading lines; needs the packages booktabs and graphicx."""
-    styles = {BEST: r"\textbf{{{}}}", SECOND: r"\underline{{{}}}", AHEAD: r"\textit{{{}}}", "": "{}"}
+    styles = {
+        BEST: r"\textbf{{{}}}",
+        SECOND: r"\underline{{{}}}",
+        AHEAD: r"\textit{{{}}}",
+        LEVEL_WITH_BEST: r"{}$^\dagger$",
+        "": "{}",
+    }
     lines = [
         "% needs \\usepackage{booktabs,graphicx}",
         r"\begin{table*}[t]", r"\centering", rf"\caption{{{tex(caption)}}}", rf"\label{{{label}}}",

@@ -1,14 +1,14 @@
 """The comparison table as Markdown."""
 
-from mtlbench.report.evidence.comparisons import AHEAD, BEST, SECOND
+from mtlbench.report.evidence.comparisons import AHEAD, BEST, LEVEL_WITH_BEST, SECOND
 from mtlbench.report.page.escape import markdown_text
 from mtlbench.report.page.tables import Table, headings
 from mtlbench.report.rows.text import DASH
 
 
 def markdown(table: Table) -> str:
-    """A GitHub-flavoured table; best **bold**, second <u>underlined</u>, ahead but not established *italic*."""
-    styles = {BEST: "**{}**", SECOND: "<u>{}</u>", AHEAD: "*{}*", "": "{}"}
+    """A GitHub-flavoured table; best **bold**, second <u>underlined</u>, *italic* not alone, † not told from it."""
+    styles = {BEST: "**{}**", SECOND: "<u>{}</u>", AHEAD: "*{}*", LEVEL_WITH_BEST: "{} †", "": "{}"}
     lines = ["| " + " | ".join(markdown_text(name) for name in headings(table)) + " |"]
     lines.append("|" + " :-- |" * 2 + " --: |" * (len(table.columns) + 3))
     for row in table.rows:

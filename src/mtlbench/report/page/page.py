@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from mtlbench.report.evidence import published, stability
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.comparisons import intervals
 from mtlbench.report.figures.all import Sections
 from mtlbench.report.page.findings import findings, gaps
 from mtlbench.report.page.tables import Table
@@ -72,11 +71,12 @@ def interval_rows(analysis: Analysis) -> list[dict[str, Any]]:
             continue
         cells = []
         for column in columns:
-            if column.name not in evidence.draws:
+            tests = analysis.pairs[column.name]
+            if row.slug not in tests.slugs:
                 cells.append(text.DASH)
                 continue
             scale, decimals = column.metric.scale, column.metric.decimals
-            known = intervals(analysis.grid, row, column, evidence)
+            known = tests.intervals(row.slug)
             low, high = known.both if np.isfinite(known.both[0]) else known.images
             cells.append(f"[{text.number(low * scale, decimals)}, {text.number(high * scale, decimals)}]")
         found.append({"row": row, "cells": cells, "columns": columns})

@@ -50,15 +50,17 @@ class LoadedCell:
         """{task: {statistic: (N, ...)}} of the final network on the test images; {} when absent or damaged."""
         found: dict[str, dict[str, np.ndarray]] = {}
         for name, values in self._arrays("per_image.npz").items():
-            task, _, statistic = name.partition("/")
-            if not statistic:
-                continue
-            found.setdefault(task, {})[statistic] = values
+            task, slash, statistic = name.partition("/")
+            if slash:
+                found.setdefault(task, {})[statistic] = values
         return found
 
     def scenes(self) -> np.ndarray | None:
-        """The scene (N,) int32 of every test image of ``per_image``; None when absent or damaged."""
-        return self._arrays("per_image.npz").get("scene")
+        """The scene (N,) of every test image; each image its own where none are recorded; None without the file."""
+        arrays = self._arrays("per_image.npz")
+        if "scene" in arrays or not arrays:
+            return arrays.get("scene")
+        return np.arange(len(next(iter(arrays.values()))), dtype=np.int32)
 
     def samples(self) -> dict[str, np.ndarray]:
         """The arrays of samples.npz; {} when absent or damaged."""
