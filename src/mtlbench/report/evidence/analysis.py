@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.metrics.ranks import mean_ranks
-from mtlbench.report.evidence.comparisons import PairTests, all_pairs, main_column, marks
+from mtlbench.report.evidence.comparisons import all_pairs, main_column, marks
+from mtlbench.report.evidence.pairs import PairTests
 from mtlbench.report.evidence.per_image import RowEvidence, collect
 from mtlbench.report.rows.grid import DELTA_COLUMNS, Column, Grid, Row, mean
 
