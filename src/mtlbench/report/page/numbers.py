@@ -5,7 +5,6 @@ import pandas as pd
 
 from mtlbench.metrics.segmentation import class_iou
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.comparisons import intervals
 from mtlbench.report.figures.classes import class_names, confusion
 from mtlbench.report.rows.grid import SINGLE, Column, Row, mean, spread
 
@@ -31,10 +30,10 @@ def results(analysis: Analysis) -> pd.DataFrame:
 
 def _interval(analysis: Analysis, row: Row, column: Column) -> tuple[float, float]:
     """Over images and seeds; over images alone where there is one seed."""
-    evidence = analysis.evidence.get(row.slug)
-    if evidence is None or column.name not in evidence.draws:
+    tests = analysis.pairs[column.name]
+    if row.slug not in tests.slugs:
         return np.nan, np.nan
-    found = intervals(analysis.grid, row, column, evidence)
+    found = tests.intervals(row.slug)
     return found.both if np.isfinite(found.both[0]) else found.images
 
 
