@@ -35,13 +35,15 @@ class Split:
     several processes (it is pickled), so that a split can be prepared in parallel. It raises DataError for an image
     that cannot be used; what it mended is told under the extra key "remarks": {remark: number of pixels}, and ends
     up in the manifest. ``names`` says for each image which raw one it is made from, as a person would look it up: an
-    official number, a file; empty where nothing is known.
+    official number, a file; empty where nothing is known. ``remarks`` are sentences about the split as a whole that a
+    reader must know.
     """
 
     count: int
     load: Callable[[int], Mapping[str, Any]]
     groups: np.ndarray | None = None
     names: Sequence[str] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class Dataset(ABC):

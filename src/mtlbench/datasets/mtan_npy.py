@@ -22,6 +22,8 @@ _TABLES: dict[str, tuple[dict[str, int], tuple[int, int], int]] = {
     "nyuv2": ({"train": 795, "test": 654}, (288, 384), 2),
     "cityscapes": ({"train": 2975, "test": 500}, (128, 256), 8),
 }
+#: Images of the preprocessed folders as their makers give them.
+_PUBLISHED = {"nyuv2": {"train": 795, "test": 654}, "cityscapes": {"train": 2975, "test": 500}}
 #: A stored value may leave its range by this much: sums of weights in a resizing are not exactly 1.
 _SLACK = 1e-3
 #: Values that a stored array may have in any case: those of a picture of 2048 x 1024.
@@ -95,8 +97,11 @@ class MtanNpy(Dataset):
             counts = {folder: _count(raw / name / folder) for folder in folders}
             if len(set(counts.values())) != 1:
                 raise DataError(f"{raw / name}: expected the same number of files in all folders, found {counts}")
-            files = [f"{name}/image/{number}.npy" for number in range(counts["image"])]
-            result[split] = Split(counts["image"], _Image(self, (raw / name).resolve(), folders), names=files)
+            count, published = counts["image"], _PUBLISHED[self.layout][split]
+            told = f"the published folders hold {published} {split} images, these hold {count}"
+            files = [f"{name}/image/{number}.npy" for number in range(count)]
+            load = _Image(self, (raw / name).resolve(), folders)
+            result[split] = Split(count, load, names=files, remarks=() if count == published else (told,))
         return result
 
 

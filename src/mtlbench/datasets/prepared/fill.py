@@ -64,6 +64,10 @@ class _Chunk:
                     entry = remarks.setdefault(text, [0, 0])
                     entry[0], entry[1] = entry[0] + 1, entry[1] + pixels
                 check_image(arrays, self.maps, self.size, where)
+                for name, form in self.maps.items():
+                    if not form.valid(arrays[name]).any():
+                        entry = remarks.setdefault(f"images without a valid pixel of {name}", [0, 0])
+                        entry[0], entry[1] = entry[0] + 1, entry[1] + self.size[0] * self.size[1]
                 images.append(arrays)
             except DataError as error:
                 defects.append(str(error) if where in str(error) else f"{where}: {error}")

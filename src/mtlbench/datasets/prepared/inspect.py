@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mtlbench.datasets.prepared.images import IMAGES, read_images
 from mtlbench.datasets.prepared.prepare import check_prepared
+from mtlbench.datasets.prepared.sets import remark_line
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError
@@ -41,7 +42,7 @@ def describe(folder: Path, verify: bool = False) -> str:
     for name, source in record["sources"].items():
         lines.append(f"source: {name}  {source['bytes']} bytes  sha256 {source['sha256']}")
     for text, found in record["remarks"].items():
-        lines.append(f"remark: {text} ({found['images']} images, {found['pixels']} pixels)")
+        lines.append(remark_line(text, found))
     lines += ["", *_ranges(record, splits), ""]
     for array, values in record["statistics"][splits[0]].items():
         if "class_shares" in values:

@@ -21,6 +21,7 @@ from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets.prepared.fill import CHUNK, LOG, Chunks, fill
 from mtlbench.datasets.prepared.images import IMAGES, write_images
 from mtlbench.datasets.prepared.layout import maps_of
+from mtlbench.datasets.prepared.sets import Remarks, check_sets, remark_line
 from mtlbench.datasets.prepared.statistics import describe, total_remarks
 from mtlbench.datasets.raw.files import Progress
 from mtlbench.datasets.raw.progress import reporter
@@ -51,8 +52,9 @@ def prepare(
     Returns at once when the manifest of ``spec`` is there. Waits while another process prepares into the same
     folder. ``more`` gives facts for the manifest that are computed from the finished arrays.
     ``jobs`` processes load images; neither their number nor an interruption changes a byte. Raises
-    DataError when raw files are missing or wrong, when an image breaks the layout, or when the disk is full;
-    an earlier complete result stays until the new one is whole.
+    DataError when raw files are missing or wrong, when an image breaks the layout, when a split cannot be used as a
+    whole (see ``sets.py``), or when the disk is full; an earlier complete result stays until the new one is whole.
+    Remarks are printed and enter the manifest.
     """
     out = Path(out)
     target = out / manifest_name(key(spec))
@@ -71,9 +73,13 @@ def prepare(
                 chunks = fill(beside, dataset, splits, jobs, report)
             statistics = _finish(beside, dataset, splits, chunks)
             remarks = total_remarks([chunk.remarks for _, chunk in sorted(chunks.items())])
+            remarks |= _check_sets(name, beside, splits, statistics)
             sources = dataset.sources(Path(raw))
             _install(beside, out)
-            return _seal(out, dataset, spec, splits, statistics, sources, remarks, more)
+            manifest = _seal(out, dataset, spec, splits, statistics, sources, remarks, more)
+    for text, found in remarks.items():
+        print(f"prepare {name}: {remark_line(text, found)}", file=sys.stderr, flush=True)
+    return manifest
 
 
 def check_prepared(out: Path) -> Manifest:
@@ -118,6 +124,14 @@ def _check_splits(name: str, splits: Mapping[str, Split]) -> None:
         count = splits[split].count if split in splits else 0
         if count < 1:
             raise DataError(f"{name}: expected at least one {split} image, found {count}; check the raw files' splits")
+
+
+def _check_sets(name: str, beside: Path, splits: Mapping[str, Split], statistics: Any) -> Remarks:
+    try:
+        return check_sets(name, beside, splits, statistics)
+    except DataError:
+        shutil.rmtree(beside)  # when the raw files are mended, all is read again
+        raise
 
 
 def _finish(beside: Path, dataset: Dataset, splits: Mapping[str, Split], chunks: Chunks) -> dict[str, dict[str, Any]]:
