@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.plan import grid, keys, places
+from mtlbench.plan.content import record
 from mtlbench.plan.params import Params
 from mtlbench.runs.manifest import Manifest
 from mtlbench.runs.manifest import write as write_manifest
@@ -62,6 +63,7 @@ def prepare(params: Params, name: str, key: str | None = None, again: bool = Fal
 
     if again:
         data.manifest.unlink(missing_ok=True)
+    record(name, data.spec.get("content", {}))
     return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers, more=constant)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.plan import keys, places
+from mtlbench.plan.content import content
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment, Params
 from mtlbench.plan.registry import entry, split_kind
@@ -90,18 +91,30 @@ def dataset(params: Params, name: str) -> PreparedDataset:
         raise ParamsError(f"unknown dataset '{name}'. {nearest(name, params.datasets)}")
     block = params.datasets[name]
     kind, options = split_kind("datasets", name, block, f"datasets.{name}", extra=("source",))
-    return _dataset(name, kind, keys.canonical(options), block.get("source"))
+    source = block.get("source")
+    found = _dataset(name, kind, keys.canonical(options), source, "{}")
+    if not _is_local(source):
+        return found
+    held = content(name, raw_folder(found), found.spec["raw"])
+    return _dataset(name, kind, keys.canonical(options), source, keys.canonical(held))
 
 
 @functools.lru_cache(maxsize=256)
-def _dataset(name: str, kind: str, options_json: str, source: str | None) -> PreparedDataset:
+def _dataset(name: str, kind: str, options_json: str, source: str | None, content_json: str) -> PreparedDataset:
     import json
 
     options = json.loads(options_json)
     made = entry("datasets", kind).load()(**options)
     raw = {file.name: file.sha256 or file.md5 for file in made.raw_files()}
     spec = {"prepared": PREPARED_VERSION, "kind": kind, "version": made.version, "options": options, "raw": raw}
+    if held := json.loads(content_json):
+        spec["content"] = held
     return PreparedDataset(name, kind, options, source, spec, keys.key(spec))
+
+
+def _is_local(source: str | None) -> bool:
+    """Whether raw files are used where they lie."""
+    return source is not None and "://" not in source
 
 
 def experiment(params: Params, name: str) -> Experiment:

@@ -48,6 +48,16 @@ def weights(path: str) -> Path:
     return CHECKPOINTS / path
 
 
+def sources(dataset: str) -> Path:
+    """Digests of the raw files of a dataset that have no published checksum; small and versioned."""
+    return _RESULTS / "sources" / f"{dataset}.json"
+
+
+def digests() -> Path:
+    """Digests of raw files by path, size and time, so that each is read once; may be deleted at any time."""
+    return _WORK / "digests.json"
+
+
 def summary(experiment: str) -> Path:
     """The tidy tables of an experiment."""
     return SUMMARIES / experiment
