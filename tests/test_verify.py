@@ -281,3 +281,14 @@ def test_arrays_that_the_first_cell_did_not_read_are_compared_too() -> None:
     seen = {"a": {"train/depth.npy": "1"}, "b": {"train/normals.npy": "1"}, "c": {"train/normals.npy": "2"}}
     problem = "c: it was trained on other data than b; prepare and train one of them again"
     assert unequal_data(seen) == [problem]
+
+
+def test_cells_are_compared_with_the_prepared_data(cell) -> None:
+    """A single cell that read other bytes: no second cell could tell."""
+    record = read_json(cell.manifest)
+    record["data"]["train/depth.npy"] = "0" * 64
+    replace(cell.manifest, record)
+    with pytest.raises(VerificationError, match=r"seed0: it was trained on other data than .* \(train/depth\.npy\)"):
+        verify.verify(load(), None, print)
+    shutil.rmtree(cell.dataset.folder)
+    verify.verify(load(), None, print)

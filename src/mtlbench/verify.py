@@ -42,7 +42,7 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
                 except DamagedError as error:
                     problems.append(str(error))
                     continue
-                problems += check(cell, manifest, quick)
+                problems += check(cell, manifest, quick) + _not_as_prepared(cell, manifest)
                 if files := code.differences(manifest.spec, manifest.facts):
                     say(f"{cell.path}: {code.remedy(cell.path, files)}")
                 seen.setdefault(cell.dataset.key, {})[cell.path] = manifest.data
@@ -68,6 +68,21 @@ def _other_manifests(params: Params, names: list[str]) -> dict[Path, str]:
         found[grid.summary_manifest(params, name)] = f"mtlbench aggregate {name}"
         found[grid.report_manifest(params, name)] = f"mtlbench report {name}"
     return {path: command for path, command in found.items() if path.exists()}
+
+
+def _not_as_prepared(cell: Cell, manifest: Manifest) -> list[str]:
+    """Arrays that the cell read otherwise than they are prepared here; [] where nothing is prepared."""
+    try:
+        prepared = Manifest.read(cell.dataset.manifest).outputs
+    except (FileNotFoundError, DamagedError):  # absent, or named by check_folder
+        return []
+    other = [name for name, sha256 in manifest.data.items() if name in prepared and prepared[name].sha256 != sha256]
+    if not other:
+        return []
+    return [
+        f"{cell.path}: it was trained on other data than {cell.dataset.folder} holds "
+        f"({', '.join(other)}); `dvc checkout`, or prepare or train again"
+    ]
 
 
 def check_folder(manifest: Path, command: str, quick: bool = False) -> list[str]:
