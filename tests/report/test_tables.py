@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtlbench.report.evidence.analysis import Analysis, analyse
-from mtlbench.report.page.latex import latex
+from mtlbench.report.page.latex import compact, latex
 from mtlbench.report.page.markdown import markdown
 from mtlbench.report.page.tables import comparison_table, csv_records
 from mtlbench.report.rows.grid import load_grid
@@ -82,9 +82,13 @@ def test_markdown_cannot_be_broken_by_names(report: ReportInput) -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex (apt: texlive-latex-base, -recommended)")
 def test_latex_compiles_with_a_real_latex(analysis: Analysis, tmp_path: Path) -> None:
     caption = "Made-up rooms: 100 % & more_names, Δm ± std (<11.25°) – “quoted”."
-    (tmp_path / "table.tex").write_text(latex(comparison_table(analysis), caption, "tab:test"), encoding="utf-8")
+    table = comparison_table(analysis)
+    both = latex(table, caption, "tab:test") + compact(table, caption, "tab:compact")
+    assert "resizebox" not in both  # every part is printed in a size that can be read
+    assert both.count(r"\begin{table*}") == 4
+    (tmp_path / "table.tex").write_text(both, encoding="utf-8")
     (tmp_path / "page.tex").write_text(
-        r"\documentclass[twocolumn]{article}\usepackage{booktabs,graphicx}\begin{document}\input{table}\end{document}",
+        r"\documentclass[twocolumn]{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}",
         encoding="utf-8",
     )
     run = subprocess.run(

@@ -13,7 +13,7 @@ from mtlbench.report.evidence.pairs import PairTests
 from mtlbench.report.figures.all import draw_all
 from mtlbench.report.page import numbers
 from mtlbench.report.page.escape import markdown_text
-from mtlbench.report.page.latex import latex
+from mtlbench.report.page.latex import compact, latex
 from mtlbench.report.page.markdown import markdown
 from mtlbench.report.page.page import Page, render
 from mtlbench.report.page.tables import Table, comparison_table, csv_records
@@ -87,6 +87,7 @@ def _write_tables(analysis: Analysis, table: Table, caption: str, out: Path) -> 
     report = analysis.grid.input
     write_text(out / "table.md", f"{markdown(table)}\n{markdown_text(caption)}\n")
     write_text(out / "table.tex", latex(table, caption, f"tab:{report.name}"))
+    write_text(out / "table_compact.tex", compact(table, caption, f"tab:{report.name}-compact"))
     for name, frame in (("table", pd.DataFrame(csv_records(table))), ("cost", cost_table(analysis.grid))):
         write_csv(out / f"{name}.csv", frame)
         write_text(out / f"{name}.html", _STYLE + frame.to_html(index=False, border=0, na_rep=DASH) + "\n")

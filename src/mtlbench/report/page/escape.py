@@ -15,7 +15,7 @@ _TEX = {
     # after a line end of a table, [ and * would be its arguments
     "[": "{[}", "]": "{]}", "*": "{*}",
     "|": "$|$", "<": "$<$", ">": "$>$", "·": r"$\cdot$", "×": r"$\times$", "±": r"$\pm$", "°": r"$^\circ$",
-    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "≈": r"$\approx$", "≤": r"$\leq$", "≥": r"$\geq$",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$^\dagger$", "≈": r"$\approx$", "≤": r"$\leq$", "≥": r"$\geq$",
     "Δ": r"$\Delta$", "τ": r"$\tau$", "−": "$-$", "–": "--", "—": "---", "…": r"\ldots{}",
     "“": "``", "”": "''", "‘": "`", "’": "'",
 }  # fmt: skip
