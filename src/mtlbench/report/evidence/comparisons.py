@@ -88,7 +88,20 @@ def image_ranks(grid: Grid, evidence: Mapping[str, RowEvidence], slugs: list[str
 
 
 def main_column(grid: Grid) -> Column:
-    """The column that figures compare by: flat Delta_m, or the first primary metric when there is no baseline."""
-    if grid.baseline is not None and grid.baseline.done:
-        return DELTA_COLUMNS[0]
-    return next(column for column in grid.columns if column.metric.primary)
+    """The column that figures compare by: flat Delta_m, or the first primary metric where that is not defined.
+
+    It is not without a baseline, and where the baseline has a metric of exactly 0.
+    """
+    primary = next(column for column in grid.columns if column.metric.primary)
+    if grid.baseline is None or not grid.baseline.seeds:
+        return primary
+    return primary if undefined(grid) else DELTA_COLUMNS[0]
+
+
+def undefined(grid: Grid) -> list[Column]:
+    """The metrics in which the baseline has exactly 0 or no number, so that no relative gain exists."""
+    if grid.baseline is None or not grid.baseline.seeds:
+        return []
+    values = grid.baseline_values()
+    found = [(column, values[column.task][column.metric.name]) for column in grid.columns]
+    return [column for column, value in found if value == 0 or not np.isfinite(value)]

@@ -179,8 +179,9 @@ def baseline_influence(grid: Grid, values: Draws, baseline: Draws) -> Draws:
         for (task, metric), weight in metric_weights(grid.metrics, definition).items():
             name = f"{task}_{metric.name}"
             base = baseline[name].mean(0)
-            with np.errstate(all="ignore"):
-                slope = (-100 if metric.higher_is_better else 100) * values[name].mean(0) / base**2
+            # Where the baseline is 0, Delta_m is not defined.
+            squared = np.where(base == 0, np.nan, base**2)
+            slope = (-100 if metric.higher_is_better else 100) * values[name].mean(0) / squared
             total = total + weight * slope * (baseline[name] - base)
         found[column.name] = np.asarray(total)
     return found

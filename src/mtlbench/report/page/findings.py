@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.comparisons import main_column
+from mtlbench.report.evidence.comparisons import main_column, undefined
 from mtlbench.report.figures.curves import SPLITS
 from mtlbench.report.rows.grid import Row, mean, spread
 from mtlbench.report.rows.images import unequal_images
@@ -14,7 +14,14 @@ from mtlbench.report.rows.tidy import curve
 
 def findings(analysis: Analysis) -> list[str]:
     """The sentences of the report's first box, most important first."""
-    found = [_leader(analysis), _pairs(analysis), _seeds(analysis), unequal_images(analysis.grid), _constant(analysis)]
+    found = [
+        _leader(analysis),
+        _undefined(analysis),
+        _pairs(analysis),
+        _seeds(analysis),
+        unequal_images(analysis.grid),
+        _constant(analysis),
+    ]
     found.append(_missing(analysis))
     return [text for text in (*found, *_unusable(analysis)) if text]
 
@@ -31,6 +38,9 @@ def _leader(analysis: Analysis) -> str:
     column = main_column(analysis.grid)
     ranked = [row for row in analysis.ranking if not row.single_task]
     if not ranked:
+        rows = [row for row in analysis.grid.rows if not row.single_task and row.seeds]
+        if rows:
+            return f"No multi-task row can be ranked: {column.metric.display} is not defined for any of them."
         return "No multi-task row has numbers yet."
     values = analysis.grid.reported[ranked[0].slug][column.name]
     text = f"Highest {column.metric.display} of a multi-task network: {ranked[0].label} with "
@@ -72,22 +82,37 @@ def _seeds(analysis: Analysis) -> str:
     return f"Up to {analysis.seeds} seeds per row.{few}{alone}"
 
 
+def _undefined(analysis: Analysis) -> str:
+    columns = undefined(analysis.grid)
+    if not columns:
+        return ""
+    names = ", ".join(f"{task_title(c.task).lower()} {c.metric.display}" for c in columns)
+    instead = main_column(analysis.grid).metric.display
+    return f"Δm is not defined: the baseline has 0 or no number in {names}. Rows are ranked by {instead} instead."
+
+
 def _constant(analysis: Analysis) -> str:
+    """Every row with numbers against the constant prediction, metric by metric; what is not known is not counted."""
     constant = analysis.grid.input.constant
-    worse = []
-    for row in analysis.ranking:
+    worse, better, unknown = [], 0, 0
+    for row in (row for row in analysis.grid.rows if row.seeds):
         for column in analysis.grid.columns:
             limit = constant.get(column.task, {}).get(column.metric.name)
             value = mean(analysis.grid.reported[row.slug][column.name])
             sign = 1 if column.metric.higher_is_better else -1
-            if limit is not None and sign * (value - limit) <= 0:
+            if limit is None or not np.isfinite(value):
+                unknown += 1
+            elif sign * (value - limit) <= 0:
                 worse.append(f"{row.label} in {task_title(column.task).lower()} {column.metric.display}")
-    if not constant:
+            else:
+                better += 1
+    if not worse and not better:
         return ""
-    if not worse:
-        return "Every row beats the constant prediction in every metric."
-    more = f" and {len(worse) - 4} more" if len(worse) > 4 else ""
-    return f"No better than predicting a constant: {'; '.join(worse[:4])}{more}."
+    if worse:
+        more = f" and {len(worse) - 4} more" if len(worse) > 4 else ""
+        return f"No better than predicting a constant: {'; '.join(worse[:4])}{more}."
+    where = "every metric" if not unknown else f"the {better} of {better + unknown} numbers that can be compared"
+    return f"Every row beats the constant prediction in {where}."
 
 
 def _missing(analysis: Analysis) -> str:

@@ -34,7 +34,10 @@ def _interval(analysis: Analysis, row: Row, column: Column) -> tuple[float, floa
     if row.slug not in tests.slugs:
         return np.nan, np.nan
     found = tests.intervals(row.slug)
-    return found.both if np.isfinite(found.both[0]) else found.images
+    low, high = found.both if np.isfinite(found.both[0]) else found.images
+    # The baseline's Delta_m is 0 exactly; the mean of its seeds may be off by a rounding error.
+    middle = mean(analysis.grid.reported[row.slug][column.name])
+    return min(low, middle), max(high, middle)
 
 
 def classes(analysis: Analysis) -> pd.DataFrame:
