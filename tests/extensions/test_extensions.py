@@ -213,7 +213,7 @@ def test_an_edited_formula_is_told_by_status_verify_and_report_until_the_cell_is
     mtlbench("train", cell, other, folder=folder)
 
     def told() -> list[bool]:
-        page = folder / "results/report/mine/index.html"
+        page = folder / places.report("mine") / "index.html"
         page.unlink(missing_ok=True)
         for manifest in page.parent.glob("manifest.*"):
             manifest.unlink()
