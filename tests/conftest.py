@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mtlbench.plan import places
+from mtlbench.plan import extensions, places
+from mtlbench.plan.registry import entries
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: {start of a test's name: tests that share it run in one process}, because what they all use takes a minute to build.
@@ -35,15 +36,36 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return Together(config, log)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--extension FOLDER`: only the contract tests of the entries in that folder (`make test-extension`)."""
+    parser.addoption("--extension", help="run the contract tests of the entries in this folder, and nothing else")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take entries from the folder of --extension before the tests ask which entries there are."""
+    if folder := config.getoption("extension"):
+        extensions.use([folder], Path.cwd())
+
+
 def pytest_runtest_setup() -> None:
     """With MTLBENCH_TESTS_END (seconds since 1970) no test starts after that moment: CI's time is limited."""
     if time.time() > float(os.environ.get("MTLBENCH_TESTS_END", "inf")):
         pytest.skip("no time left (MTLBENCH_TESTS_END)")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest, those of torch.compile, come last, where the time may be over."""
+    if config.getoption("extension"):
+        own = {(kind, name) for kind in extensions.KINDS for name, one in entries(kind).items() if not one.shipped}
+        items[:] = [item for item in items if _is_about(item, own)]
     items.sort(key=lambda item: "compile" in item.name)
+
+
+def _is_about(item: pytest.Item, own: set[tuple[str, str]]) -> bool:
+    """Whether a test is run for one of these entries (kind, name)."""
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    kind = parameters.get("kind") if item.path.stem == "test_registry" else item.path.parent.name
+    return (kind, parameters.get("name")) in own
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ def test_the_table_of_costs_is_right(repository: Path) -> None:
         for name, entry in entries("models").items()
         if name in ("segnet_single", "resnet_single")
     }
-    assert set(rows) == set(entries("models"))
+    assert set(rows) == {name for name, found in entries("models").items() if found.shipped}
     for name, (parameters, ratio, gflop, paper) in rows.items():
         constants = entries("models")[name].constants
         tasks = [{task: count} for task, count in EXAMPLE.items()] if constants.get("single_task") else [EXAMPLE]
