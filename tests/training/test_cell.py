@@ -193,6 +193,19 @@ def test_a_damaged_store_entry_is_trained_again(cell) -> None:
     assert contents(cell) == expected
 
 
+def test_a_result_that_is_edited_in_place_leaves_the_store_alone(cell, monkeypatch) -> None:
+    run_cell(cell, load().runtime)
+    expected = contents(cell)
+    for path in cell.folder.iterdir():
+        with open(path, "a") as file:
+            file.write("edited")
+    for path in cell.folder.iterdir():
+        path.unlink()
+    monkeypatch.setattr("mtlbench.training.run.make_trainer", None)
+    run_cell(cell, load().runtime)
+    assert contents(cell) == expected
+
+
 def test_the_second_run_of_a_cell_refuses(cell) -> None:
     with lease(places.cell_lease(cell.key), "x"), pytest.raises(BusyError, match="already working on it"):
         run_cell(cell, load().runtime)

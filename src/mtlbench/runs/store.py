@@ -51,7 +51,10 @@ def remove(key: str) -> None:
 
 
 def place(cell: Cell) -> bool:
-    """Link the cell's entry into results/ and checkpoints/, the manifest last; False when there is none.
+    """Put the cell's entry into results/ and checkpoints/, the manifest last; False when there is none.
+
+    Small files, which people open in editors, are copied, so that an edit in place never changes the store; the large
+    weights, which nobody edits, are hard-linked, and the digest check here notices one that was changed all the same.
 
     A damaged entry (a digest differs) is removed, so that the cell is trained again.
     """
@@ -65,8 +68,8 @@ def place(cell: Cell) -> bool:
     for old in cell.folder.glob("manifest.*.json"):
         old.unlink()
     for name in manifest.outputs:
-        link_or_copy(entry / name, place_of(cell)(name))
-    link_or_copy(entry / cell.manifest.name, cell.manifest)
+        link_or_copy(entry / name, place_of(cell)(name), link=name in WEIGHTS)
+    link_or_copy(entry / cell.manifest.name, cell.manifest, link=False)
     _remove_others(cell.folder, {*manifest.outputs, cell.manifest.name} - set(WEIGHTS))
     return True
 

@@ -62,17 +62,20 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Make ``target`` the same content as ``source``: a hard link where the file system allows it, else a copy.
+def link_or_copy(source: Path, target: Path, link: bool = True) -> None:
+    """Make ``target`` the same content as ``source``: with ``link`` a hard link where that is possible, else a copy.
 
     Never writes into an existing file: the new name is made beside and renamed over the old one.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     beside.unlink(missing_ok=True)
-    try:
-        os.link(source, beside)
-    except OSError:
+    linked = False
+    if link:
+        with contextlib.suppress(OSError):
+            os.link(source, beside)
+            linked = True
+    if not linked:
         shutil.copyfile(source, beside)
     os.replace(beside, target)
     beside.unlink(missing_ok=True)
