@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from mtlbench.report.evidence.analysis import Analysis
+from mtlbench.report.figures.classes import label_empty
 from mtlbench.report.figures.curves import band, line_look, mark_clipped, sensible_range
 from mtlbench.report.figures.mosaic import error_picture, mosaic, overlay, wrong_over
 from mtlbench.report.figures.panels import row_samples
@@ -66,6 +67,12 @@ def test_equal_curves_all_stay_in_sight() -> None:
     assert widths == sorted(widths, reverse=True)
     assert min(np.diff(widths[::-1])) > 0.2  # a later curve leaves the rim of the earlier one
     assert len({look["marker"] for look in looks}) == len({look["markevery"] for look in looks}) == 7
+
+
+def test_a_bar_without_length_says_0() -> None:
+    axes = Figure().subplots()
+    label_empty(axes, np.arange(3), np.array([0.0, 12.0, np.nan]), "#000000")
+    assert [(text.get_text(), text.get_position()[1]) for text in axes.texts] == [("0.0", 0), ("–", 2)]
 
 
 def test_cliques_are_maximal_runs_within_the_distance() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -10,6 +11,7 @@ from mtlbench.metrics.segmentation import class_iou
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures.style import BASELINE, Picture, new_figure, save, styled, tidy
 from mtlbench.report.rows.grid import Row
+from mtlbench.report.rows.text import DASH
 from mtlbench.system.colours import COLOURS
 from mtlbench.tasks import Labels
 
@@ -53,6 +55,7 @@ def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | Non
             values = 100 * class_iou(matrix)[order]
             axes.barh(np.arange(len(names)) - 0.4 + height * (i + 0.5), np.nan_to_num(values), height * 0.92,
                       color=colour, label=row.label)  # fmt: skip
+            label_empty(axes, np.arange(len(names)) - 0.4 + height * (i + 0.5), values, colour)
         axes.set_yticks(
             range(len(names)), [f"{name}  ({part:.1f} %)" for name, part in zip(names, shares, strict=True)]
         )
@@ -66,6 +69,13 @@ def class_bars(analysis: Analysis, folder: Path, most: int = 6) -> Picture | Non
             "baseline and the best row of each model; final networks, all seeds together."
         )
         return save(figure, folder, "class_iou", caption, f"Bars for {len(names)} classes, the commonest above")
+
+
+def label_empty(axes: Any, places: np.ndarray, values: np.ndarray, colour: str) -> None:
+    """Write 0.0 where a bar has no length, and a dash where there is no IoU."""
+    for place, value in zip(places, values, strict=True):
+        if not value > 0:
+            axes.text(0.3, place, DASH if np.isnan(value) else "0.0", va="center", fontsize=5.5, color=colour)
 
 
 def confusions(analysis: Analysis, folder: Path) -> Picture | None:
