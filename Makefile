@@ -41,7 +41,7 @@ test-slow: env
 
 # The contract tests that shipped entries pass, for those in a folder of your own: make test-extension FOLDER=mine
 test-extension: env
-	$(BIN)/python -m pytest --extension "$(FOLDER)" tests/plan/test_registry.py tests/models/test_contract.py tests/weightings/test_contract.py
+	$(BIN)/python -m pytest --extension "$(FOLDER)" tests/plan/test_registry.py tests/*/test_contract.py
 
 # On a real Slurm that the tests start on this machine: as root, after `tests/slurm/install.sh accounting`. They mostly
 # wait, so more of them run at once than there are cores.
