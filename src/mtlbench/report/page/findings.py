@@ -67,6 +67,8 @@ def _pairs(analysis: Analysis) -> str:
 
 
 def _seeds(analysis: Analysis) -> str:
+    if not any(row.seeds for row in analysis.grid.rows):
+        return ""
     if analysis.seeds < 2:
         return (
             "Every row has one seed: how much the numbers change from seed to seed is unknown, so nothing is marked as "

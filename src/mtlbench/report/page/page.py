@@ -15,6 +15,7 @@ from mtlbench.report.evidence import published, stability
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures.all import Sections
 from mtlbench.report.page.findings import findings, gaps
+from mtlbench.report.page.headline import headline
 from mtlbench.report.page.tables import Table
 from mtlbench.report.rows import text
 from mtlbench.report.rows.cells import LoadedCell
@@ -50,6 +51,7 @@ def render(page: Page) -> str:
         sections=page.sections,
         diagrams={model: Markup(svg) for model, svg in page.sections.diagrams.items()},
         findings=findings(analysis),
+        headline=headline(analysis),
         interval_rows=interval_rows(analysis),
         gaps=gaps(analysis),
         costs=cost_rows(analysis),

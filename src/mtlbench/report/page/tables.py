@@ -70,18 +70,18 @@ def _row(analysis: Analysis, row: Row) -> TableRow:
         found = values[column.name]
         text = cell_text(column, mean(found), spread(found))
         mark = analysis.marks[column.name].get(row.slug, "")
-        cells.append(TableCell(text, mean(found), mark, _why(text, reason)))
+        cells.append(TableCell(text, mean(found), mark, _dash_reason(text, reason)))
     rank, ratio = float(analysis.mean_rank[row.slug]), analysis.parameter_ratio[row.slug]
     return TableRow(
         row.slug, row.model, row.weighting or SINGLE, row.single_task, len(row.seeds),
         len({cell.cell.seed for cell in row.cells}), tuple(cells),
-        TableCell(number(rank, 2), rank, reason=_why(number(rank, 2), reason)),
-        TableCell(number(ratio, 2), ratio, reason=_why(number(ratio, 2), reason or "no single-task baseline")),
+        TableCell(number(rank, 2), rank, reason=_dash_reason(number(rank, 2), reason)),
+        TableCell(number(ratio, 2), ratio, reason=_dash_reason(number(ratio, 2), reason or "no single-task baseline")),
         reason,
     )  # fmt: skip
 
 
-def _why(text: str, reason: str) -> str:
+def _dash_reason(text: str, reason: str) -> str:
     return (reason or "not defined: a metric is missing or the baseline is 0") if text == DASH else ""
 
 
