@@ -61,6 +61,7 @@ for name in PARAMS.experiments:
 
 onstart:
     claim_checkout()
+    forget_backups()
 
 
 onerror:

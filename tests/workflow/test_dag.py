@@ -2,9 +2,12 @@
 
 import html
 import json
+import os
 import re
+import shutil
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,41 @@ def test_a_run_makes_the_report_and_then_nothing_is_pending(built) -> None:
     assert "segnet_split" in page.read_text()
     assert "Nothing to be done" in built.snakemake("-n")
     assert "Nothing to be done" in built.snakemake("-n", "tiny")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a finished report."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+
+
+@pytest.mark.parametrize("end", ["exit 1", "kill -9 $PPID; kill -9 $$"])
+def test_a_report_that_fails_leaves_the_earlier_one_whole(built, params, tmp_path: Path, end: str) -> None:
+    """The second end is that of Snakemake's own process: what it left behind must not stop the next one."""
+    page = built.folder / places.report("tiny")
+    built.snakemake()
+    before = contents(page)
+    programs = Path(built.environment["PATH"].split(os.pathsep)[0])
+    (tmp_path / "mtlbench").write_text(f'#!/bin/sh\n[ "$1" != report ] && exec {programs}/mtlbench "$@"\n{end}\n')
+    (tmp_path / "mtlbench").chmod(0o755)
+    broken = replace(built, extra={"PATH": f"{tmp_path}{os.pathsep}{built.environment['PATH']}"})
+    built.edit("title: Tiny", "title: Another tiny")
+    broken.snakemake(check=False)
+    assert contents(page) == before
+    built.snakemake()
+    assert "Another tiny" in (page / "index.html").read_text()
+
+
+def test_a_report_needs_no_prepared_data(built) -> None:
+    built.snakemake()
+    before = contents(built.folder / places.report("tiny"))
+    for gone in (places.PREPARED, places.REPORTS, places.SUMMARIES):
+        shutil.rmtree(built.folder / gone)
+    planned = built.snakemake("-n")
+    assert "prepare" not in planned
+    built.snakemake()
+    assert contents(built.folder / places.report("tiny")) == before
+    assert not (built.folder / places.PREPARED).exists()
+    assert "Nothing to be done" in built.snakemake("-n")
 
 
 def test_snakemakes_own_report_carries_tables_and_figures_with_captions(built) -> None:

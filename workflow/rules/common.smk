@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -109,6 +110,11 @@ def claim_checkout():
         cluster.claim_checkout(places.checkout_lease(), lambda text: print(text, file=sys.stderr, flush=True))
     except MtlbenchError as error:
         raise WorkflowError(str(error)) from None
+
+
+def forget_backups():
+    """Remove what a killed Snakemake kept of outputs that it was updating: reports are replaced whole or not at all."""
+    shutil.rmtree(places.SNAKEMAKE_BACKUPS, ignore_errors=True)
 
 
 # Where the captions of `snakemake --report` find them (workflow/report/*.rst); nothing else uses Snakemake's config.

@@ -18,7 +18,7 @@ rule aggregate:
 
 
 # One rule for each experiment: the manifest has a key in its name and the files for `snakemake --report` have none,
-# and Snakemake wants the same wildcards in all outputs of a rule.
+# and Snakemake wants the same wildcards in all outputs of a rule. update(): a report that fails leaves the earlier one.
 for experiment in PARAMS.experiments:
 
     rule:
@@ -30,23 +30,23 @@ for experiment in PARAMS.experiments:
             cells=ancient(cell_manifests(experiment)),
         output:
             manifest=update(str(grid.report_manifest(PARAMS, experiment))),
-            captions=str(places.report(experiment) / "captions.json"),
+            captions=update(str(places.report(experiment) / "captions.json")),
             table=report(
-                str(places.report(experiment) / "table.html"),
+                update(str(places.report(experiment) / "table.html")),
                 caption="../report/table.rst",
                 category=experiment,
                 subcategory="tables",
                 labels={"shows": "comparison"},
             ),
             cost=report(
-                str(places.report(experiment) / "cost.html"),
+                update(str(places.report(experiment) / "cost.html")),
                 caption="../report/cost.rst",
                 category=experiment,
                 subcategory="tables",
                 labels={"shows": "cost"},
             ),
             figures=report(
-                directory(str(places.report(experiment) / "figures")),
+                update(directory(str(places.report(experiment) / "figures"))),
                 patterns=["{figure}.svg", "{figure,(attention|compare|panel)_.+}.png"],
                 caption="../report/figure.rst",
                 category=experiment,

@@ -26,6 +26,8 @@ CHECKPOINTS = Path("checkpoints")
 WORK, RESUME, LOGS, LEASES, STORE = _WORK, _WORK / "cells", _WORK / "logs", _WORK / "leases", _WORK / "store"
 #: The environment variable that names a store outside the checkout.
 STORE_VARIABLE = "MTLBENCH_STORE"
+#: Where Snakemake keeps copies of the outputs that a job updates.
+SNAKEMAKE_BACKUPS = Path(".snakemake/backup")
 
 
 def raw(name: str) -> Path:
