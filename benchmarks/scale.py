@@ -180,7 +180,7 @@ def _cell(cell: grid.Cell) -> None:
     for name, size in SIZES.items():
         path = (cell.checkpoint_folder if name.endswith(".safetensors") else cell.folder) / name
         outputs[name] = _stub(path, size, cell.key)
-    facts = {"status": "complete", "data": {"train/image.npy": cell.dataset.key}, "dataset": {}, "seconds_total": 60.0}
+    facts = {"status": "complete", "data": {}, "dataset": {}, "seconds_total": 60.0}
     write_manifest(cell.folder, cell.spec, outputs, facts)
 
 
