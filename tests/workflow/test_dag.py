@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import time
 import zipfile
 from dataclasses import replace
@@ -56,23 +58,50 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
 
 
-@pytest.mark.parametrize("end", ["exit 1", "kill -9 $PPID; kill -9 $$"])
-def test_a_report_that_fails_leaves_the_earlier_one_whole(built, params, tmp_path: Path, end: str) -> None:
-    """The second end is that of Snakemake's own process: what it left behind must not stop the next one."""
+def with_report_that(built, folder: Path, end: str):
+    """The checkout with a ``mtlbench`` whose report runs these shell commands instead; all else is the real one."""
+    programs = Path(built.environment["PATH"].split(os.pathsep)[0])
+    (folder / "mtlbench").write_text(f'#!/bin/sh\n[ "$1" != report ] && exec {programs}/mtlbench "$@"\n{end}\n')
+    (folder / "mtlbench").chmod(0o755)
+    return replace(built, extra={"PATH": f"{folder}{os.pathsep}{built.environment['PATH']}"})
+
+
+@pytest.mark.slow
+def test_a_report_that_fails_leaves_the_earlier_one_whole(built, params, tmp_path: Path) -> None:
     page = built.folder / places.report("tiny")
     built.snakemake()
     before = contents(page)
-    programs = Path(built.environment["PATH"].split(os.pathsep)[0])
-    (tmp_path / "mtlbench").write_text(f'#!/bin/sh\n[ "$1" != report ] && exec {programs}/mtlbench "$@"\n{end}\n')
-    (tmp_path / "mtlbench").chmod(0o755)
-    broken = replace(built, extra={"PATH": f"{tmp_path}{os.pathsep}{built.environment['PATH']}"})
     built.edit("title: Tiny", "title: Another tiny")
-    broken.snakemake(check=False)
+    with_report_that(built, tmp_path, "exit 1").snakemake(check=False)
     assert contents(page) == before
     built.snakemake()
     assert "Another tiny" in (page / "index.html").read_text()
 
 
+@pytest.mark.slow
+def test_a_killed_snakemake_leaves_the_earlier_report_whole_and_the_next_one_runs(
+    built, params, tmp_path: Path
+) -> None:
+    """Snakemake and its jobs end by SIGKILL: nobody removes the copies of the outputs that were being updated."""
+    page = built.folder / places.report("tiny")
+    built.snakemake()
+    before = contents(page)
+    built.edit("title: Tiny", "title: A third tiny")
+    started = tmp_path / "started"
+    hanging = with_report_that(built, tmp_path, f"touch {started}; exec sleep 300")
+    command = ["snakemake", "--profile", "workflow/profiles/local"]
+    with subprocess.Popen(command, cwd=hanging.folder, env=hanging.environment, start_new_session=True) as running:
+        while running.poll() is None and not started.exists():
+            time.sleep(0.1)
+        os.killpg(running.pid, signal.SIGKILL)
+    assert started.exists()
+    assert (built.folder / places.SNAKEMAKE_BACKUPS).is_dir(), "Snakemake keeps its copies elsewhere"
+    assert contents(page) == before
+    built.snakemake()
+    assert "A third tiny" in (page / "index.html").read_text()
+
+
+@pytest.mark.slow
 def test_a_report_needs_no_prepared_data(built) -> None:
     built.snakemake()
     before = contents(built.folder / places.report("tiny"))

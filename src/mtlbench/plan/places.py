@@ -27,7 +27,7 @@ WORK, RESUME, LOGS, LEASES, STORE = _WORK, _WORK / "cells", _WORK / "logs", _WOR
 #: The environment variable that names a store outside the checkout.
 STORE_VARIABLE = "MTLBENCH_STORE"
 #: Where Snakemake keeps copies of the outputs that a job updates.
-SNAKEMAKE_BACKUPS = Path(".snakemake/backup")
+SNAKEMAKE_BACKUPS = Path(".snakemake/backups")
 
 
 def raw(name: str) -> Path:
