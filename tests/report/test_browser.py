@@ -38,7 +38,7 @@ def click(browser: Browser, index: int) -> str:
 
 
 def values(texts: list[str]) -> list[float]:
-    return [float(text.split("±")[0].replace("−", "-")) for text in texts if text != "–"]
+    return [float(text.split("±")[0].rstrip("†").replace("−", "-")) for text in texts if text != "–"]
 
 
 def test_the_page_works_from_a_file(built: Path, browser: Browser) -> None:
