@@ -47,6 +47,9 @@ def test_gram_matrix_in_pieces(piece, layer, monkeypatch):
     rows.matrix[:, :5194] = torch.randn(3, 5194) * 1e15
     exact = rows.matrix.double() @ rows.matrix.double().T  # beyond the range of float32
     torch.testing.assert_close(rows.gram(), exact, rtol=1e-13, atol=0)
+    other = torch.randn_like(rows.matrix)
+    expected = other.double() @ rows.matrix.double().T
+    torch.testing.assert_close(rows.products(other), expected, rtol=1e-13, atol=1e-13 * float(expected.abs().max()))
 
 
 def test_new_parameters_get_a_new_matrix(problem, weighting):

@@ -121,6 +121,33 @@ def test_sdmgrad(problem, weighting):
         close(problem(rows).step(method)[0], oracle(rows @ rows.T) @ rows, 1e-6)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_config(seed, count, combined):
+    rows = conflicting(seed, count)
+    close(combined("config", rows), jd.ConFIG()(rows))
+
+
+def test_config_of_dependent_gradients(combined):
+    """Three gradients in a plane, whose cosine matrix has no inverse: the pseudoinverse of both agrees."""
+    rows = torch.zeros(3, 40, dtype=torch.float64)
+    rows[:, :2] = torch.tensor([[1.0, 0.2], [-0.4, 2.0], [0.5, 0.5]])
+    close(combined("config", rows), jd.ConFIG()(rows))
+
+
+def test_modo(problem, weighting):
+    # torchjd gets the product of the matrices of two batches; here the first is that of the step before.
+    oracle, method = jd.MoDoWeighting(gamma=0.02, rho=0.1), weighting("modo", 3, gamma=0.02, rho=0.1)
+    before = torch.zeros(3, 40, dtype=torch.float64)
+    for step in range(5):
+        rows = conflicting(step)
+        gradient, weights = problem(rows).step(method)
+        torch.testing.assert_close(weights, oracle(before @ rows.T))
+        close(gradient, weights @ rows)
+        before = rows
+    assert (weights - 1 / 3).abs().max() > 0.1, "nothing moved"
+
+
 # ---------------------------------------------------------------- exact optimisation
 
 
@@ -148,6 +175,17 @@ def test_upgrad_is_the_quadratic_programme(seed, count, combined):
     # The projection of g_t is sum of w_i g_i with w >= e_t, of smallest norm; UPGrad is the mean over t.
     exact = [quadprog.solve_qp(gram, np.zeros(count), np.eye(count), np.eye(count)[task])[0] for task in range(count)]
     close(combined("upgrad", rows), torch.from_numpy(np.mean(exact, axis=0)) @ rows, 1e-7)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("count", [2, 3, 5, 10])
+def test_dual_projection_is_the_quadratic_programme(seed, count, combined):
+    """torchjd's DualProj needs the package that its UPGrad needs."""
+    rows = conflicting(seed, count)
+    gram = (rows @ rows.T).numpy()
+    # The projection of the mean is sum of w_i g_i with w >= 1/T, of smallest norm.
+    exact = quadprog.solve_qp(gram, np.zeros(count), np.eye(count), np.full(count, 1 / count))[0]
+    close(combined("dual_projection", rows), torch.from_numpy(exact) @ rows, 1e-7)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -39,7 +39,7 @@ def test_update_does_not_depend_on_the_scale_of_a_loss(name, rows, update):
     torch.testing.assert_close(scaled, plain, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["gls", "famo", "imtl_g", "ntkmtl"])
+@pytest.mark.parametrize("name", ["gls", "famo", "imtl_g", "ntkmtl", "config"])
 def test_direction_does_not_depend_on_the_scale_of_a_loss(name, rows, update):
     scales = torch.tensor([0.01, 1.0, 30.0], dtype=torch.float64)
     plain, _ = update(name, rows)
@@ -51,7 +51,20 @@ def test_direction_does_not_depend_on_the_scale_of_a_loss(name, rows, update):
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
 @pytest.mark.parametrize(
     "name",
-    ["mgda", "cagrad", "pcgrad", "gradvac", "graddrop", "imtl_g", "aligned_mtl", "upgrad", "sdmgrad", "ntkmtl"],
+    [
+        "mgda",
+        "cagrad",
+        "config",
+        "dual_projection",
+        "pcgrad",
+        "gradvac",
+        "graddrop",
+        "imtl_g",
+        "aligned_mtl",
+        "upgrad",
+        "sdmgrad",
+        "ntkmtl",
+    ],
 )
 def test_weights_do_not_depend_on_a_common_scale(name, factor, rows, update):
     torch.testing.assert_close(update(name, factor * rows)[1], update(name, rows)[1], rtol=1e-7, atol=1e-9)
@@ -62,7 +75,7 @@ def test_fairgrad_scales_as_its_equation(rows, update):
     torch.testing.assert_close(update("fairgrad", 10 * rows)[1], update("fairgrad", rows)[1] * 10 ** (-4 / 3))
 
 
-@pytest.mark.parametrize("name", ["mgda", "upgrad", "nash_mtl", "fairgrad", "imtl_g"])
+@pytest.mark.parametrize("name", ["mgda", "upgrad", "nash_mtl", "fairgrad", "imtl_g", "config", "dual_projection"])
 def test_update_conflicts_with_no_task(name, rows, update):
     gradient, _ = update(name, rows)
     assert (rows @ gradient > -1e-9 * torch.linalg.vector_norm(gradient)).all()
@@ -93,6 +106,31 @@ def test_imtl_g_projects_equally(rows, update):
     units = torch.nn.functional.normalize(rows, dim=1)
     torch.testing.assert_close(units @ gradient, (units @ gradient).mean().expand(COUNT))
     assert float(weights.sum()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_config_has_equal_cosines_and_the_stated_length(rows, update):
+    rows = rows * torch.tensor([[1.0], [10.0], [0.1]])
+    gradient, _ = update("config", rows)
+    found = torch.nn.functional.normalize(rows, dim=1) @ direction(gradient)
+    torch.testing.assert_close(found, found.mean().expand(COUNT))
+    torch.testing.assert_close(torch.linalg.vector_norm(gradient), (rows @ direction(gradient)).sum())
+
+
+def test_config_by_hand(problem, weighting):
+    """Gradients (1, 0) and (0, 2): the diagonal, of length (1 + 2) / sqrt(2), so (1.5, 1.5)."""
+    gradient, weights = problem([[1.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]]).step(weighting("config", 2))
+    torch.testing.assert_close(gradient, torch.tensor([1.5, 1.5, 0.0, 0.0]))
+    assert weights.tolist() == pytest.approx([1.5, 0.75])
+
+
+def test_dual_projection_by_hand(problem, weighting):
+    """The mean of (4, 0) and (-2, 2), (1, 1), conflicts with neither; that of (4, 0) and (-2, 0.4) with the second."""
+    calm = problem([[4.0, 0.0, 0.0, 0.0], [-2.0, 2.0, 0.0, 0.0]]).step(weighting("dual_projection", 2))
+    assert calm[1].tolist() == [0.5, 0.5]
+    gradient, weights = problem([[4.0, 0.0, 0.0, 0.0], [-2.0, 0.4, 0.0, 0.0]]).step(weighting("dual_projection", 2))
+    # The mean (1, 0.2) has the product -1.92 with the second, whose square is 4.16.
+    assert weights.tolist() == pytest.approx([0.5, 0.5 + 1.92 / 4.16])
+    assert gradient.tolist() == pytest.approx([1 - 2 * 1.92 / 4.16, 0.2 + 0.4 * 1.92 / 4.16, 0.0, 0.0])
 
 
 def test_nash_mtl_has_the_length_of_the_cut(rows, update):
@@ -135,7 +173,7 @@ def test_mgda_normalisations_change_only_the_weights(rows, update):
     torch.testing.assert_close(by_loss, update("mgda", rows)[1], rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["mgda", "cagrad", "upgrad"])
+@pytest.mark.parametrize("name", ["mgda", "cagrad", "upgrad", "dual_projection"])
 def test_exact_solvers_name_their_limit(name, weighting):
     from mtlbench.system.errors import ParamsError
 
@@ -143,7 +181,7 @@ def test_exact_solvers_name_their_limit(name, weighting):
         weighting(name, 13)
 
 
-@pytest.mark.parametrize("name", ["nash_mtl", "fairgrad"])
+@pytest.mark.parametrize("name", ["nash_mtl", "fairgrad", "config"])
 def test_a_failed_solve_is_reported(name, problem, weighting):
     """Opposite gradients: no solution exists. The update is then (nearly) zero, and the log says so."""
     row = torch.randn(12, dtype=torch.float64)

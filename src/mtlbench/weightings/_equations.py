@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.weightings import cosines
+from mtlbench.weightings._eigen import symmetric_eigen
 
 _NEWTON_STEPS = 30
 _STEP_LENGTHS = 8
@@ -15,6 +16,8 @@ _RESIDUAL = 1e-3
 # Where no solution exists the weights are cut to this multiple of those for orthogonal gradients: they cancel, and
 # larger ones would leave nothing but the rounding errors of the gradients.
 _LARGEST_FAILED = 1e3
+# An eigenvalue of the cosine matrix below this (relative to the largest) counts as zero: float32 gradients leave 1e-14.
+_RANK = 1e-12
 
 
 def power_balance(gram: Tensor, power: float) -> tuple[Tensor, Tensor]:
@@ -85,3 +88,25 @@ def equal_projections(gram: Tensor) -> tuple[Tensor, Tensor]:
     failed = ~(total.abs() > 1e-9 * raw.abs().sum()) & ~nothing
     even = torch.full_like(raw, 1.0 / len(raw))
     return torch.where(failed | nothing, even, raw / total), failed
+
+
+def equal_cosines(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (T,) of the vector whose direction d has one cosine with all gradients and whose length is sum_t g_t . d.
+
+    d is the unit vector of U^T C^+ 1, U the unit gradients and C^+ the pseudoinverse of their Gram matrix. Tasks
+    without gradient get weight 0. Reports a failure where no direction has equal cosines (gradients cancel); the
+    weights are those of the direction that comes nearest, 0 if there is none.
+    """
+    cosine, norms = cosines(gram)
+    target = (norms > 0).double()
+    values, vectors = symmetric_eigen(cosine)
+    kept = values > _RANK * values.max()
+    parts = vectors.mT @ target
+    balanced = vectors @ torch.where(kept, parts / torch.where(kept, values, 1.0), 0.0) * target
+    reached = cosine @ balanced * target
+    squared = balanced @ reached
+    # At least 1 / (largest eigenvalue) unless the target has no part in the span.
+    vanished = squared <= _RANK
+    along = torch.where(vanished, 0.0, (norms * reached).sum() / torch.where(vanished, 1.0, squared))
+    failed = ~((reached - target).abs().max() < _RESIDUAL)
+    return along * balanced / torch.where(norms > 0, norms, torch.ones_like(norms)), failed

@@ -77,16 +77,21 @@ class GradientRows:
         return (slice(start, min(start + step, width)) for start in range(0, width, step))
 
     def gram(self, other: Tensor | None = None) -> Tensor:
-        """G G^T (T, T) in float64, or the same of ``other`` (T, P).
-
-        The sum runs over blocks of columns: a tall, thin product would occupy one processor of a GPU.
-        """
+        """G G^T (T, T) in float64, or the same of ``other`` (T, P)."""
         matrix = self.matrix if other is None else other
-        count = len(matrix)
-        total = torch.zeros(count, count, dtype=torch.float64, device=matrix.device)
+        return self._products(matrix, matrix)
+
+    def products(self, other: Tensor) -> Tensor:
+        """``other`` G^T (T, T) in float64: entry (i, j) is the product of row i of ``other`` (T, P) and row j of G."""
+        return self._products(other, self.matrix)
+
+    def _products(self, left: Tensor, right: Tensor) -> Tensor:
+        """The sum runs over blocks of columns: a tall, thin product would occupy one processor of a GPU."""
+        total = torch.zeros(len(left), len(right), dtype=torch.float64, device=left.device)
         for piece in self.pieces():
-            blocks = matrix[:, piece].double().unflatten(1, (-1, _BLOCK)).transpose(0, 1)
-            total += torch.bmm(blocks, blocks.mT).sum(0)
+            blocks = _blocks(left[:, piece])
+            others = blocks if right is left else _blocks(right[:, piece])
+            total += torch.bmm(blocks, others.mT).sum(0)
         return total
 
     def _views(self, row: Tensor) -> list[Tensor]:
@@ -210,6 +215,11 @@ def require_few_tasks(weighting: Weighting, most: int) -> None:
             f"{type(weighting).__name__}: its exact solver takes at most {most} tasks, found {weighting.count}. "
             "Use another weighting for so many tasks."
         )
+
+
+def _blocks(columns: Tensor) -> Tensor:
+    """Columns (T, p) in float64 as (p / block, T, block)."""
+    return columns.double().unflatten(1, (-1, _BLOCK)).transpose(0, 1)
 
 
 def _padded(size: int) -> int:

@@ -1,4 +1,4 @@
-"""Exact solutions of the small convex problems behind MGDA, CAGrad and UPGrad, on the device.
+"""Exact solutions of the small convex problems behind MGDA, CAGrad, UPGrad and the dual projection, on the device.
 
 Each optimum lies inside one face of its feasible set and is given by a linear system there. With T tasks there are
 2^T faces: all systems are solved in one batch, every solution is made feasible, and the best true objective wins.
@@ -70,17 +70,19 @@ def dual_cone(cosine: Tensor) -> tuple[Tensor, Tensor]:
     Row t holds u >= 0 with projection = v_t + sum_i u_i v_i, the nearest vector that has no negative product with
     any v_i; ``cosine`` (T, T) is the Gram matrix of the unit vectors v_i.
     """
-    count = len(cosine)
-    mask = faces(count, cosine.device).double()
+    return onto_dual_cone(cosine, torch.eye(len(cosine), dtype=cosine.dtype, device=cosine.device))
+
+
+def onto_dual_cone(cosine: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """As :func:`dual_cone`, of K combinations of the v_i, given by their coefficients (K, T): (K, T) coefficients u."""
+    mask = faces(len(cosine), cosine.device).double()
     matrices = _face_matrices(cosine, mask)
-    right = (-mask[:, :, None] * cosine).repeat(len(_RIDGES), 1, 1)
+    right = (-mask[:, :, None] * (cosine @ vectors.mT)).repeat(len(_RIDGES), 1, 1)
     inside = torch.linalg.solve_ex(matrices, right)[0] * mask.repeat(len(_RIDGES), 1)[:, :, None]
-    # (candidates, coefficients, tasks) -> (tasks, candidates, coefficients). Not to add anything is among them: the
-    # face of the task itself, where u = -1 is clamped to 0.
-    candidates = inside.permute(2, 0, 1)
+    # (candidates, coefficients, vectors) -> (vectors, candidates, coefficients); last, not to add anything.
+    candidates = torch.nn.functional.pad(inside.permute(2, 0, 1), (0, 0, 0, 1))
     candidates = torch.where(candidates.isfinite(), candidates, 0.0).clamp_min(0.0)
-    total = candidates + torch.eye(count, dtype=cosine.dtype, device=cosine.device)[:, None, :]
-    objective, error = _quadratic(total, cosine)
+    objective, error = _quadratic(candidates + vectors[:, None, :], cosine)
     picked = [_best(*row) for row in zip(candidates, objective, error, strict=True)]
     return torch.stack([row for row, _ in picked]), torch.stack([failed for _, failed in picked]).any()
 
