@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench import pipeline
-from mtlbench.plan import grid, places
+from mtlbench.plan import extensions, grid, places
 from mtlbench.plan.params import load
 from mtlbench.plan.places import work_folder
 from mtlbench.report.rows.collect import report_input
@@ -23,14 +23,16 @@ from mtlbench.training.cell import run_cell
 
 from .conftest import contents
 
-PATHS = [f"tiny/segnet_split/{weighting}/seed0" for weighting in ("static", "equal", "dwa")]
+PATHS = [f"tiny/segnet_split/{weighting}/seed0" for weighting in ("failing", "equal", "dwa")]
 COMMAND = [str(Path(sys.executable).parent / "mtlbench"), "train"]
 
 
 @pytest.fixture
-def cells(project, edit) -> list[grid.Cell]:
-    """Three cells; the first one's weighting is given a weight for one task only, so that it fails."""
-    edit("      equal: {}\n", "      equal: {}\n      static: {weights: {depth: 1.0}}\n")
+def cells(project, edit, repository, monkeypatch) -> list[grid.Cell]:
+    """Three cells; the first one's weighting fails in its run."""
+    monkeypatch.setenv(extensions.VARIABLE, "")
+    edit("run: [tiny]", f"extensions: [{repository}/tests/extensions/failing]\nrun: [tiny]")
+    edit("      equal: {}\n", "      equal: {}\n      failing: {}\n")
     pipeline.prepare(load(), "rooms")
     return [grid.cell(load(), path) for path in PATHS]
 
@@ -65,10 +67,10 @@ def test_a_cell_that_fails_stops_no_other_and_what_is_done_costs_nothing(cells, 
     _, printed = done.communicate(timeout=120)
     assert done.returncode == 1
     assert f"1 of 3 cells failed: {failing.path} (ended with exit code 2)" in printed
-    assert "expected a weight for every task" in status.state(failing).detail
+    assert "this weighting fails in its job" in status.state(failing).detail
     assert [status.state(cell).name for cell in cells] == ["failed", "done", "done"]
     missing = {cell.path: cell.missing for cell in report_input(load(), "tiny", partial=True).cells}
-    assert "expected a weight for every task" in missing[failing.path]
+    assert "this weighting fails in its job" in missing[failing.path]
     assert missing[others[0].path] is None
     assert contents(others[1]) == alone(others[1], tmp_path_factory.mktemp("alone"), monkeypatch)
 

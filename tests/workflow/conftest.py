@@ -86,6 +86,7 @@ PARTS = (
     ".dvc/.gitignore",
     ".dvcignore",
     ".gitignore",
+    "tests/extensions/failing",
 )
 
 
@@ -94,6 +95,15 @@ def tiny_params(repository: Path) -> str:
     found = re.search(r'TINY = """\n(.*?)"""', (repository / "tests/conftest.py").read_text(), re.S)
     assert found is not None
     return found[1]
+
+
+def with_failing_weighting(params: str) -> str:
+    """The parameters with a weighting in the first experiment that planning takes and that fails in its job."""
+    weightings = "      equal: {}\n"
+    assert weightings in params
+    return "extensions: [tests/extensions/failing]\n" + params.replace(
+        weightings, f"{weightings}      failing: {{}}\n", 1
+    )
 
 
 def make_checkout(base: Path, repository: Path, params: str, extra: Mapping[str, str] | None = None) -> Checkout:

@@ -6,10 +6,10 @@ import pytest
 
 from mtlbench.plan import places
 
-from .conftest import Checkout, make_checkout, tiny_params
+from .conftest import Checkout, make_checkout, tiny_params, with_failing_weighting
 
 GOOD = {f"tiny/segnet_split/{weighting}/seed0" for weighting in ("equal", "dwa")}
-BAD = "tiny/segnet_split/static/seed0"
+BAD = "tiny/segnet_split/failing/seed0"
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,13 @@ def checkout(tmp_path_factory, repository) -> Checkout:
     for old, new in (
         ("baseline: segnet_single", "baseline: null"),
         ("      segnet_single: {width: 0.0625}\n", ""),
-        ("      equal: {}\n", "      equal: {}\n      static: {weights: {depth: 1.0}}\n"),
     ):
         assert text.count(old) == 1
         text = text.replace(old, new)
     block = text[text.index("  tiny:\n") :]
-    text += block.replace("  tiny:", "  single:").replace("      static: {weights: {depth: 1.0}}\n", "")
+    text += block.replace("  tiny:", "  single:")
     text = text.replace("minutes: 5}", "minutes: 5, cells_per_job: 2}", 1)
-    return make_checkout(tmp_path_factory.mktemp("bundles"), repository, text)
+    return make_checkout(tmp_path_factory.mktemp("bundles"), repository, with_failing_weighting(text))
 
 
 def test_jobs_hold_several_cells_and_ask_for_their_time(checkout) -> None:
@@ -60,12 +59,12 @@ def test_a_cell_that_fails_leaves_the_others_of_its_job_and_a_report_with_the_mi
     for cell in GOOD:
         assert list((checkout.folder / places.CELLS / cell).glob("manifest.*")), f"{cell} is there"
     page = (checkout.folder / places.REPORTS / "tiny/index.html").read_text()
-    assert "expected a weight for every task" in page
+    assert "this weighting fails in its job" in page
     status = checkout.run("env", "COLUMNS=200", "mtlbench", "status", "tiny").stdout
-    assert re.search(r"static/seed0 +│ failed +│ .*expected a weight for every task", status)
+    assert re.search(r"failing/seed0 +│ failed +│ .*this weighting fails in its job", status)
 
     trained = checkout.trained()
-    checkout.edit("      static: {weights: {depth: 1.0}}\n", "")
+    checkout.edit("      failing: {}\n", "")
     checkout.snakemake("tiny")
     assert checkout.trained() == trained, "what is done is not trained again, though its job has other cells now"
     assert "Nothing to be done" in checkout.snakemake("-n", "tiny")

@@ -16,6 +16,8 @@ import pytest
 
 from mtlbench.plan import places
 
+from .conftest import with_failing_weighting
+
 ALL = {
     "tiny/segnet_single/only_segmentation/seed0",
     "tiny/segnet_single/only_depth/seed0",
@@ -201,13 +203,14 @@ def test_a_diverged_run_is_a_hole_with_its_reason_and_the_rest_is_reported(built
 
 
 def test_a_failed_run_leaves_the_others_and_a_report_with_the_missing_result(built, params) -> None:
-    built.edit("      equal: {}\n", "      equal: {}\n      static: {weights: {depth: 1.0}}\n      si: {}\n")
+    params.write_text(with_failing_weighting(params.read_text()))
+    built.edit("      failing: {}\n", "      failing: {}\n      si: {}\n")
     output = built.snakemake(check=False)
-    assert "static" in output
+    assert "failing" in output
     assert list((built.folder / places.CELLS / "tiny/segnet_split/si/seed0").glob("manifest.*")), "the others go on"
-    assert built.pending() == {"tiny/segnet_split/static/seed0"}
+    assert built.pending() == {"tiny/segnet_split/failing/seed0"}
     page = (built.folder / places.REPORTS / "tiny/index.html").read_text()
-    assert "expected a weight for every task" in page, "the reason of the missing result"
+    assert "this weighting fails in its job" in page, "the reason of the missing result"
     status = built.run("mtlbench", "status", "tiny").stdout
     assert "failed" in status
 

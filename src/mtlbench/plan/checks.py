@@ -100,7 +100,7 @@ def _check_tasks(kind: str, options: dict[str, Any], tasks: list[str], where: st
         values = options[name]
         if PerTask not in field.metadata or values is None:
             continue
-        if not set(values) <= set(tasks):  # one that misses a task fails in its job
-            raise ParamsError(f"{where}.{name}: expected values for tasks among {', '.join(tasks)}, found {values}")
+        if set(values) != set(tasks):
+            raise ParamsError(f"{where}.{name}: expected a value for each of {', '.join(tasks)}, found {values}")
         if not any(values.values()):
             raise ParamsError(f"{where}.{name}: expected a value above 0 for one task at least, found {values}")
