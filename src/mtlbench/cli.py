@@ -128,6 +128,9 @@ def list_(
         str, typer.Argument(help="models, weightings, datasets, tasks, experiments or cells")
     ] = "experiments",
     experiment: Annotated[str | None, typer.Option(help="whose tasks, image size or cells")] = None,
+    options: Annotated[
+        bool, typer.Option("--options", help="every option with its default and what a search tries of it")
+    ] = False,
     expanded: Annotated[
         str | None, typer.Option(metavar="EXPERIMENT", help="print it as YAML with its shared blocks put in")
     ] = None,
@@ -141,7 +144,7 @@ def list_(
     if expanded is not None:
         print(listing.expanded(_params(params), expanded), end="")
     else:
-        listing.show(what, experiment, lambda: _params(params))
+        listing.show(what, experiment, lambda: _params(params), options)
 
 
 @app.command()

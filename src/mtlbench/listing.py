@@ -13,12 +13,17 @@ from mtlbench.system.console import console
 from mtlbench.system.errors import ParamsError, nearest
 
 
-def show(what: str, experiment: str | None, params: Callable[[], Params]) -> None:
-    """Print one table; models are counted for an experiment's tasks and image size."""
+def show(what: str, experiment: str | None, params: Callable[[], Params], options: bool = False) -> None:
+    """Print one table; models are counted for an experiment's tasks and image size, or (``options``) have a line for
+    each of their options."""
     known = ("experiments", "cells", *KINDS)
     if what not in known:
         raise ParamsError(f"list: unknown '{what}'. {nearest(what, known)}")
-    if what == "models":
+    if options:
+        if what not in KINDS:
+            raise ParamsError(f"list: --options belongs to {', '.join(KINDS)}, found '{what}'")
+        table = _options(what)
+    elif what == "models":
         table = _models(params(), experiment)
     elif what == "experiments":
         table = _experiments(params())
@@ -51,6 +56,17 @@ def _entries(kind: str) -> Table:
         )
         place = "mtlbench" if found.shipped else str(found.path.parents[1])
         table.add_row(found.name, found.summary, options, found.constants.get("paper", ""), place)
+    return table
+
+
+def _options(kind: str) -> Table:
+    """A line for each option: its default, what a search tries, what it means."""
+    table = _table("name", "option", "default", "searched", "what it is")
+    for found in entries(kind).values():
+        for option, field in found.options.model_fields.items():
+            default = "required" if field.is_required() else str(field.default)
+            ranges = found.searched.get(option)
+            table.add_row(found.name, option, default, ranges.text if ranges else "", field.description or "")
     return table
 
 

@@ -1,8 +1,48 @@
 """Options that several entries have, with what they accept; read without importing torch."""
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
+
+
+@dataclass(frozen=True)
+class Search:
+    """In an option's annotation: what a search tries, from ``low`` to ``high`` (evenly, or evenly in the logarithm) or
+    one of ``values``. An option without it keeps its default."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    values: tuple[Any, ...] | None = None
+
+    def problem(self) -> str | None:
+        """Why nothing can be drawn from it, in the words of an error message; None when it can."""
+        if self.values is not None:
+            if self.low is not None or self.high is not None or self.log:
+                return "expected either 'values' or 'low' and 'high'"
+            return None if self.values else "expected at least one of 'values'"
+        if self.low is None or self.high is None:
+            return "expected 'low' and 'high', or 'values'"
+        if not self.low < self.high:
+            return f"expected 'low' below 'high', {self.low:g} is not below {self.high:g}"
+        if self.log and self.low <= 0:
+            return f"expected 'low' above 0 for a logarithmic range, {self.low:g} is not"
+        return None
+
+    @property
+    def text(self) -> str:
+        """For people: "0.5 to 5, log" or "0, 0.9"."""
+        if self.values is not None:
+            return ", ".join(map(str, self.values))
+        return f"{self.low:g} to {self.high:g}{', log' if self.log else ''}"
+
+
+class Simplex:
+    """In the annotation of a :class:`PerTask` option: a search tries weights of the simplex, all that add up to T."""
+
+    text = "the simplex"
+
 
 #: Of a SegNet: 1 gives 64, 128, 256, 512, 512 (or what the model says).
 Width = Annotated[float, Field(gt=0, le=16, description="factor on the numbers of filters")]
@@ -13,7 +53,7 @@ Weights = Annotated[
     str, Field(description="'none', 'imagenet' or a file with the state of torchvision's ResNet of that depth")
 ]
 #: Of the DeepLab heads.
-Dropout = Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads"), Search(0.0, 0.7)]
 
 
 class PerTask:

@@ -44,6 +44,18 @@ class Entry:
         """False for an entry of an extension."""
         return self.path.is_relative_to(extensions.package())
 
+    @property
+    def searched(self) -> dict[str, option_types.Search | option_types.Simplex]:
+        """{option: what a search tries unless it is told otherwise}, from the annotations of the constructor."""
+        found: dict[str, option_types.Search | option_types.Simplex] = {}
+        for option, field in self.options.model_fields.items():
+            for item in field.metadata:
+                if isinstance(item, option_types.Search):
+                    found[option] = item
+                elif item is option_types.Simplex:
+                    found[option] = option_types.Simplex()
+        return found
+
     def load(self) -> Any:
         """Import the module and return the class."""
         name = f"mtlbench.{self.kind}.{self.name}"

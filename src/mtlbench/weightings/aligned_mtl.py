@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings._eigen import symmetric_eigen
 
@@ -28,7 +29,9 @@ class AlignedMTL(GradientWeighting):
         tasks: Sequence[str],
         *,
         scale: Annotated[
-            Literal["min", "median", "rmse"], Field(description="which eigenvalue gives the common length")
+            Literal["min", "median", "rmse"],
+            Field(description="which eigenvalue gives the common length"),
+            Search(values=("min", "median", "rmse")),
         ] = "min",
     ) -> None:
         super().__init__(tasks)

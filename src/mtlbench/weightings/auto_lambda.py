@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import Weighting
 from mtlbench.weightings._optimise import BufferedAdam
 
@@ -37,7 +38,9 @@ class AutoLambda(Weighting):
         tasks: Sequence[str],
         *,
         start: Annotated[float, Field(gt=0, description="weight of every task at the start")] = 0.1,
-        learning_rate: Annotated[float, Field(gt=0, description="of the weights' own Adam")] = 0.0001,
+        learning_rate: Annotated[
+            float, Field(gt=0, description="of the weights' own Adam"), Search(1e-5, 1e-2, log=True)
+        ] = 0.0001,
         held_out_share: Annotated[
             float, Field(gt=0, lt=1, description="share of the training images held out for the look-ahead")
         ] = 0.1,

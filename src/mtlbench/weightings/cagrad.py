@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientWeighting, require_few_tasks
 from mtlbench.weightings._quadratic import MOST_TASKS, conflict_averse
 
@@ -28,7 +29,9 @@ class CAGrad(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        c: Annotated[float, Field(ge=0, description="radius relative to |g_0|; 0 is the mean gradient")] = 0.4,
+        c: Annotated[
+            float, Field(ge=0, description="radius relative to |g_0|; 0 is the mean gradient"), Search(0.1, 0.9)
+        ] = 0.4,
         factor: Annotated[
             Literal["authors", "libmtl", "paper"], Field(description="T / (1 + c^2), 1 / (1 + c^2) or 1")
         ] = "authors",

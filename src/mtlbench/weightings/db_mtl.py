@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientRows, GradientWeighting
 
 
@@ -29,7 +30,7 @@ class DBMTL(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        beta: Annotated[float, Field(ge=0, lt=1, description="share of the old mean")] = 0.9,
+        beta: Annotated[float, Field(ge=0, lt=1, description="share of the old mean"), Search(0.1, 0.95)] = 0.9,
         beta_decay: Annotated[float, Field(ge=0, description="beta is divided by step^beta_decay")] = 0.0,
     ) -> None:
         super().__init__(tasks)

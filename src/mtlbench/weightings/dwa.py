@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import Weighting
 
 # Keeps a ratio finite after an epoch without a valid pixel (mean loss 0).
@@ -35,7 +36,9 @@ class DWA(Weighting):
         self,
         tasks: Sequence[str],
         *,
-        temperature: Annotated[float, Field(gt=0, description="softmax temperature; larger is nearer to equal")] = 2.0,
+        temperature: Annotated[
+            float, Field(gt=0, description="softmax temperature; larger is nearer to equal"), Search(0.5, 8.0, log=True)
+        ] = 2.0,
         nash_mtl_iteration_window: Annotated[
             int, Field(ge=0, description="steps per window as in the nash-mtl code (there 25); 0: epoch means")
         ] = 0,

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientRows, GradientWeighting
 
 
@@ -31,7 +32,9 @@ class ExcessMTL(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        step_size: Annotated[float, Field(gt=0, description="of the exponentiated gradient step")] = 0.01,
+        step_size: Annotated[
+            float, Field(gt=0, description="of the exponentiated gradient step"), Search(1e-3, 1.0, log=True)
+        ] = 0.01,
     ) -> None:
         super().__init__(tasks)
         self.step_size = step_size

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings._equations import power_balance
 
@@ -25,7 +26,11 @@ class FairGrad(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        alpha: Annotated[float, Field(gt=0, description="fairness; large values approach max-min fairness")] = 2.0,
+        alpha: Annotated[
+            float,
+            Field(gt=0, description="fairness; large values approach max-min fairness"),
+            Search(0.5, 8.0, log=True),
+        ] = 2.0,
     ) -> None:
         super().__init__(tasks)
         self.alpha = alpha

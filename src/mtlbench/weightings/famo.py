@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import Weighting
 from mtlbench.weightings._optimise import BufferedAdam, softmax_gradient
 
@@ -34,9 +35,13 @@ class FAMO(Weighting):
         self,
         tasks: Sequence[str],
         *,
-        learning_rate: Annotated[float, Field(gt=0, description="of the weights' own Adam")] = 0.025,
+        learning_rate: Annotated[
+            float, Field(gt=0, description="of the weights' own Adam"), Search(1e-3, 1e-1, log=True)
+        ] = 0.025,
         weight_decay: Annotated[
-            float, Field(ge=0, description="of the weights' own Adam: 0.001 for NYUv2, 0.01 for Cityscapes")
+            float,
+            Field(ge=0, description="of the weights' own Adam: 0.001 for NYUv2, 0.01 for Cityscapes"),
+            Search(1e-4, 1e-1, log=True),
         ] = 0.001,
     ) -> None:
         super().__init__(tasks)

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import Weighting, positive
 
 
@@ -32,7 +33,9 @@ class GO4Align(Weighting):
         tasks: Sequence[str],
         *,
         groups: Annotated[int, Field(ge=1, description="clusters of tasks, at most as many as tasks")] = 2,
-        step_size: Annotated[float, Field(ge=0, description="of the risk-guided group indicators")] = 0.0001,
+        step_size: Annotated[
+            float, Field(ge=0, description="of the risk-guided group indicators"), Search(1e-5, 1e-1, log=True)
+        ] = 0.0001,
     ) -> None:
         super().__init__(tasks)
         self.step_size = step_size

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientRows, GradientWeighting
 
 
@@ -26,7 +27,9 @@ class GradDrop(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        leak: Annotated[float, Field(ge=0, le=1, description="share of the dropped gradients that passes")] = 0.0,
+        leak: Annotated[
+            float, Field(ge=0, le=1, description="share of the dropped gradients that passes"), Search(0.0, 0.9)
+        ] = 0.0,
     ) -> None:
         super().__init__(tasks)
         self.leak = leak

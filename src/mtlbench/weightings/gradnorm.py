@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientWeighting, positive
 from mtlbench.weightings._optimise import softmax_gradient
 
@@ -32,7 +33,9 @@ class GradNorm(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        alpha: Annotated[float, Field(ge=0, description="strength of the pull to a common rate of training")] = 1.5,
+        alpha: Annotated[
+            float, Field(ge=0, description="strength of the pull to a common rate of training"), Search(0.1, 3.0)
+        ] = 1.5,
     ) -> None:
         super().__init__(tasks)
         self.alpha = alpha

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings.pcgrad import random_orders
 
@@ -33,7 +34,11 @@ class GradVac(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        beta: Annotated[float, Field(gt=0, le=1, description="how fast the target follows; the paper used 0.01")] = 0.5,
+        beta: Annotated[
+            float,
+            Field(gt=0, le=1, description="how fast the target follows; the paper used 0.01"),
+            Search(1e-3, 1.0, log=True),
+        ] = 0.5,
     ) -> None:
         super().__init__(tasks)
         self.beta = beta

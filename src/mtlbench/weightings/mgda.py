@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientWeighting, require_few_tasks
 from mtlbench.weightings._quadratic import MOST_TASKS, min_norm
 
@@ -28,7 +29,9 @@ class MGDA(GradientWeighting):
         tasks: Sequence[str],
         *,
         normalisation: Annotated[
-            Literal["none", "l2", "loss", "loss+"], Field(description="what gradients are divided by for the weights")
+            Literal["none", "l2", "loss", "loss+"],
+            Field(description="what gradients are divided by for the weights"),
+            Search(values=("none", "l2", "loss", "loss+")),
         ] = "none",
     ) -> None:
         super().__init__(tasks)

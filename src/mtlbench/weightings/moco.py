@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientRows, GradientWeighting
 from mtlbench.weightings._optimise import onto_simplex
 
@@ -34,11 +35,15 @@ class MoCo(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        beta: Annotated[float, Field(gt=0, le=1, description="step size of the tracked gradients")] = 0.5,
+        beta: Annotated[
+            float, Field(gt=0, le=1, description="step size of the tracked gradients"), Search(0.1, 1.0)
+        ] = 0.5,
         beta_decay: Annotated[float, Field(ge=0, description="beta is divided by step^beta_decay")] = 0.5,
-        gamma: Annotated[float, Field(gt=0, description="step size of the weights")] = 0.1,
+        gamma: Annotated[float, Field(gt=0, description="step size of the weights"), Search(1e-3, 1.0, log=True)] = 0.1,
         gamma_decay: Annotated[float, Field(ge=0, description="gamma is divided by step^gamma_decay")] = 0.5,
-        rho: Annotated[float, Field(ge=0, description="regularisation of the weights")] = 0.0,
+        rho: Annotated[
+            float, Field(ge=0, description="regularisation of the weights"), Search(values=(0.0, 1e-3, 1e-2, 1e-1))
+        ] = 0.0,
         libmtl_variant: Annotated[bool, Field(description="gradients of length L_t; softmax, no projection")] = False,
     ) -> None:
         super().__init__(tasks)

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientWeighting
 
 
@@ -26,7 +27,9 @@ class NTKMTL(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        exponent: Annotated[float, Field(gt=0, description="0.5: weighted gradients of one length")] = 0.5,
+        exponent: Annotated[
+            float, Field(gt=0, description="0.5: weighted gradients of one length"), Search(0.25, 1.0)
+        ] = 0.5,
     ) -> None:
         super().__init__(tasks)
         self.exponent = exponent

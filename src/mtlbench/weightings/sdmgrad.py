@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientWeighting
 from mtlbench.weightings._optimise import onto_simplex
 
@@ -32,7 +33,9 @@ class SDMGrad(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        regularisation: Annotated[float, Field(ge=0, description="lambda, the pull to the mean gradient")] = 0.3,
+        regularisation: Annotated[
+            float, Field(ge=0, description="lambda, the pull to the mean gradient"), Search(0.1, 10.0, log=True)
+        ] = 0.3,
         iterations: Annotated[int, Field(ge=1, le=1000, description="steps on the weights for each update")] = 20,
         learning_rate: Annotated[float, Field(gt=0, description="of the steps on the weights")] = 10.0,
         momentum: Annotated[float, Field(ge=0, lt=1, description="of the steps on the weights")] = 0.5,

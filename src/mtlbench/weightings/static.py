@@ -1,12 +1,12 @@
 """Fixed weights from the parameter file."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
-from mtlbench.plan.options import TaskWeights
+from mtlbench.plan.options import Simplex, TaskWeights
 from mtlbench.system.errors import ParamsError, nearest
 from mtlbench.weightings import Weighting
 
@@ -25,7 +25,7 @@ class Static(Weighting):
         self,
         tasks: Sequence[str],
         *,
-        weights: TaskWeights = None,
+        weights: Annotated[TaskWeights, Simplex] = None,
     ) -> None:
         super().__init__(tasks)
         if weights is not None and self.count > 1:

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import Weighting, positive
 
 
@@ -28,7 +29,9 @@ class STCH(Weighting):
         self,
         tasks: Sequence[str],
         *,
-        mu: Annotated[float, Field(gt=0, description="smoothness; smaller is nearer to the maximum")] = 1.0,
+        mu: Annotated[
+            float, Field(gt=0, description="smoothness; smaller is nearer to the maximum"), Search(0.1, 10.0, log=True)
+        ] = 1.0,
         warm_up: Annotated[int, Field(ge=0, description="number of the epoch whose mean losses are the scale")] = 4,
     ) -> None:
         super().__init__(tasks)

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import Weighting, detached
 
 
@@ -26,7 +27,9 @@ class Uncertainty(Weighting):
         tasks: Sequence[str],
         *,
         start: Annotated[
-            float, Field(description="log-variance at the start: -0.5 as in MTAN's code, 0 in the others")
+            float,
+            Field(description="log-variance at the start: -0.5 as in MTAN's code, 0 in the others"),
+            Search(-2.0, 2.0),
         ] = -0.5,
     ) -> None:
         super().__init__(tasks)

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import Weighting, positive
 
 
@@ -25,7 +26,11 @@ class UWSO(Weighting):
         self,
         tasks: Sequence[str],
         *,
-        temperature: Annotated[float, Field(gt=0, description="softmax temperature; larger is nearer to equal")] = 1.0,
+        temperature: Annotated[
+            float,
+            Field(gt=0, description="softmax temperature; larger is nearer to equal"),
+            Search(0.1, 20.0, log=True),
+        ] = 1.0,
     ) -> None:
         super().__init__(tasks)
         self.temperature = temperature

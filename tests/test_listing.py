@@ -1,0 +1,66 @@
+"""`mtlbench list`: the options of entries with what a search tries of them."""
+
+import pytest
+
+from mtlbench import listing
+from mtlbench.plan.options import Search, Simplex
+from mtlbench.plan.params import load
+from mtlbench.plan.registry import KINDS, entries
+from mtlbench.system.errors import ParamsError
+
+FOUND = [
+    (kind, name, option, range_)
+    for kind in KINDS
+    for name, entry in entries(kind).items()
+    for option, range_ in entry.searched.items()
+]
+
+
+def values(range_: Search | Simplex) -> list[object]:
+    """The ends of a declared range, or the values of a list."""
+    if isinstance(range_, Simplex):
+        return [None]
+    return list(range_.values) if range_.values is not None else [range_.low, range_.high]
+
+
+@pytest.mark.parametrize(("kind", "name", "option", "range_"), FOUND)
+def test_what_a_search_tries_is_possible_and_holds_the_default(kind, name, option, range_) -> None:
+    options = entries(kind)[name].options
+    assert isinstance(range_, Simplex) or range_.problem() is None
+    for value in values(range_):
+        assert getattr(options(**{option: value}), option) == value
+    default = options.model_fields[option].default
+    if isinstance(range_, Search):
+        inside = default in range_.values if range_.values is not None else range_.low <= default <= range_.high
+        assert inside, f"{kind}/{name}: a search of {option} cannot find the default {default}"
+
+
+def test_the_options_are_shown_with_what_a_search_tries(project, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    listing.show("weightings", None, load, options=True)
+    lines = capsys.readouterr().out.splitlines()
+    dwa = next(line for line in lines if "dwa" in line and "temperature" in line)
+    assert "0.5 to 8, log" in dwa
+    assert "2.0" in dwa
+    assert "the simplex" in next(line for line in lines if "static" in line)
+
+
+def test_only_entries_have_options(project) -> None:
+    with pytest.raises(ParamsError, match=r"--options belongs to .*weightings.*found 'cells'"):
+        listing.show("cells", None, load, options=True)
+
+
+@pytest.mark.parametrize(
+    ("search", "problem"),
+    [
+        (Search(1.0, 1.0), "'low' below 'high', 1 is not below 1"),
+        (Search(2.0, 1.0), "'low' below 'high'"),
+        (Search(0.0, 1.0, log=True), "above 0 for a logarithmic range"),
+        (Search(1.0), "'low' and 'high', or 'values'"),
+        (Search(), "'low' and 'high', or 'values'"),
+        (Search(values=()), "at least one of 'values'"),
+        (Search(1.0, 2.0, values=(1.0,)), "either 'values' or 'low' and 'high'"),
+    ],
+)
+def test_ranges_from_which_nothing_can_be_drawn(search: Search, problem: str) -> None:
+    assert problem in (search.problem() or "")
