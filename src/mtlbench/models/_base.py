@@ -2,7 +2,7 @@
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -12,7 +12,7 @@ from mtlbench.system.errors import ParamsError
 
 
 class Model(nn.Module):
-    """A network for dense prediction of one or several tasks.
+    """A network of one or several tasks; this class itself: for dense prediction.
 
     The constructor takes ``tasks`` = {task name: output channels} and keyword-only hyper-parameters. Weights
     are drawn from torch's global generator, which the caller seeds.
@@ -28,6 +28,8 @@ class Model(nn.Module):
     size_multiple: ClassVar[int] = 1
     #: Images that a training batch needs (BatchNorm of features without a width needs two).
     smallest_batch: ClassVar[int] = 1
+    #: "maps" (a value for every pixel) or "classes" (see :class:`Classifier`); a literal in the class body.
+    predicts: ClassVar[str] = "maps"
 
     def __init__(self, tasks: Mapping[str, int]) -> None:
         super().__init__()
@@ -55,6 +57,36 @@ class Model(nn.Module):
                 f"{cls.__name__}: expected image height and width divisible by {multiple}, found {height}x{width}. "
                 f"Set the dataset's size in params.yaml to {near[0]}x{near[1]}, for example."
             )
+
+
+class Classifier(Model):
+    """A network that names one class of each image for every task; ``tasks`` = {task name: number of classes}.
+
+    Either each task has images of its own (a domain), and a batch belongs to one of them, or all tasks look at the same
+    images. In its class body a classifier says ``predicts = "classes"`` again, which is read without importing it.
+    """
+
+    predicts: ClassVar[str] = "classes"
+    #: True for networks that compute no task without the others: only for tasks that look at the same images.
+    shared_image: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, image: Tensor, only: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Logits {task: (N, classes)} of an image batch (N, 3, H, W) with values in [0, 1]; any H and W.
+
+        ``only`` names the tasks to compute, some of ``self.tasks``; None: all of them. The logits of a task do not
+        depend on ``only``, their order is that of ``self.tasks``, and parts that no named task needs are not computed:
+        in a step with one domain their BatchNorm statistics stay, and their parameters get no gradient.
+        """
+
+    def chosen(self, only: Sequence[str] | None) -> list[str]:
+        """The tasks that ``only`` asks for, in the order of ``self.tasks``; ValueError for another name."""
+        unknown = [task for task in only or () if task not in self.tasks]
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__}: expected tasks among {', '.join(self.tasks)}, found {unknown[0]!r}"
+            )
+        return [task for task in self.tasks if only is None or task in only]
 
 
 def _check_image(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
