@@ -39,7 +39,7 @@ def test_everything_is_there(built: Path) -> None:
         "figures/metrics_segnet_mtan.png", "figures/intervals.svg", "figures/critical_difference.svg",
         "figures/pairs.svg", "figures/weights_segnet_mtan.svg", "figures/panel_segnet_single.single.png",
         "figures/compare_depth.png", "figures/class_iou.svg", "figures/confusion.svg", "figures/cost_quality.svg",
-        "figures/replacement.svg", "figures/agreement.svg", "figures/legend.svg",
+        "figures/replacement.svg", "figures/agreement.svg", "figures/legend.svg", "figures/gains.svg",
     } <= names  # fmt: skip
     assert any(name.startswith("figures/attention_segnet_mtan") for name in names)
     assert not [name for name in names if name.endswith(".tmp")]

@@ -15,6 +15,7 @@ from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.per_image import AUTO_LAMBDA_BATCH, IMAGE, WHOLE, delta_draws
 from mtlbench.report.figures.style import Picture, new_figure, save, styled
 from mtlbench.report.rows.grid import DELTA_COLUMNS, mean
+from mtlbench.report.rows.text import number
 from mtlbench.report.rows.tidy import rules
 
 RULES = {
@@ -150,6 +151,11 @@ def agreement(scores: pd.DataFrame, measure: Callable[[pd.Series, pd.Series], fl
     return pd.DataFrame({a: {b: measure(scores[a], scores[b]) for b in scores} for a in scores})
 
 
+def annotations(tau: pd.DataFrame) -> np.ndarray:
+    """The texts of a matrix of agreement, with true minus signs and never -0.00."""
+    return tau.map(lambda value: number(value, 2)).to_numpy()
+
+
 def swaps(scores: pd.DataFrame) -> pd.DataFrame:
     """Pairs of rows that two columns order in opposite ways."""
     return agreement(scores, swapped_pairs)
@@ -168,7 +174,8 @@ def agreement_figure(analysis: Analysis, folder: Path) -> Picture | None:
     with styled():
         figure = new_figure(3.2 * len(tables) + 0.3, 3.5)
         for axes, (title, table) in zip(figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True):
-            sns.heatmap(agreement(table), ax=axes, annot=True, fmt=".2f", cmap="PuOr", vmin=-1, vmax=1, square=True,
+            tau = agreement(table)
+            sns.heatmap(tau, ax=axes, annot=annotations(tau), fmt="", cmap="PuOr", vmin=-1, vmax=1, square=True,
                         linewidths=0.6, linecolor="white", cbar=False, annot_kws={"fontsize": 7.5})  # fmt: skip
             axes.set_title(title)
             axes.tick_params(length=0, labelsize=7.5)

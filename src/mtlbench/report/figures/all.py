@@ -9,7 +9,7 @@ from typing import Any
 from mtlbench.diagrams.draw import draw_svg
 from mtlbench.report.evidence import stability
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.figures import classes, curves, mosaic, panels, rankings, tradeoffs, trajectories
+from mtlbench.report.figures import classes, curves, gains, mosaic, panels, rankings, tradeoffs, trajectories
 from mtlbench.report.figures.style import Picture
 from mtlbench.report.rows.grid import Grid, Row
 from mtlbench.system.errors import MtlbenchError
@@ -21,6 +21,7 @@ class Sections:
     """The figures by section; the per-model ones by model; the drawings of the architectures as SVG text."""
 
     statistics: list[Picture] = field(default_factory=list)
+    networks: list[Picture] = field(default_factory=list)
     overview: list[Picture] = field(default_factory=list)
     curves: Mapping[str, list[Picture]] = field(default_factory=dict)
     trajectories: Mapping[str, list[Picture]] = field(default_factory=dict)
@@ -35,7 +36,8 @@ class Sections:
     def pictures(self) -> list[Picture]:
         """All figures of the report."""
         by_model = [*self.curves.values(), *self.trajectories.values(), *self.panels.values()]
-        groups = [self.statistics, self.overview, self.compared, self.classes, self.cost, self.stability, *by_model]
+        single = [self.statistics, self.networks, self.overview, self.compared, self.classes, self.cost, self.stability]
+        groups = [*single, *by_model]
         return [picture for group in groups for picture in group]
 
 
@@ -45,8 +47,9 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
     models = curves.multi_task_models(grid)
     single: list[tuple[str, Callable[..., Any], Any]] = [
         ("statistics", rankings.forest, analysis),
-        ("statistics", rankings.critical_differences, analysis),
+        ("statistics", gains.gain_matrix, analysis),
         ("statistics", rankings.pairwise, analysis),
+        ("networks", rankings.critical_differences, analysis),
         *([("overview", curves.overview, grid)] if models else []),
         ("compared", panels.compared_models, analysis),
         ("classes", classes.class_bars, analysis),

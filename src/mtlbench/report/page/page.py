@@ -14,6 +14,7 @@ from markupsafe import Markup
 from mtlbench.report.evidence import published, stability
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures.all import Sections
+from mtlbench.report.page.against import family
 from mtlbench.report.page.findings import findings, gaps
 from mtlbench.report.page.headline import headline
 from mtlbench.report.page.tables import Table
@@ -53,6 +54,7 @@ def render(page: Page) -> str:
         findings=findings(analysis),
         headline=headline(analysis),
         interval_rows=interval_rows(analysis),
+        family=family(analysis),
         gaps=gaps(analysis),
         costs=cost_rows(analysis),
         stability=stability_tables(analysis),
