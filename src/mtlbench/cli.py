@@ -178,6 +178,21 @@ def verify(
 
 
 @app.command()
+def ship(
+    experiment: str,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="also samples.npz, which holds test images: only if you may publish them")
+    ] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Copy the small files of finished cells to results/shipped/cells, to be committed and taken by other machines."""
+    from mtlbench.plan import grid
+    from mtlbench.runs import shipped
+
+    shipped.ship(grid.cells(_params(params), experiment), print, pictures)
+
+
+@app.command()
 def reproduce(
     cell: Annotated[str, typer.Argument(help="experiment/model/weighting/seed<n>")],
     tolerance: Annotated[

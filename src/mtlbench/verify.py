@@ -10,6 +10,7 @@ from mtlbench.plan.params import Params
 from mtlbench.runs import code, store
 from mtlbench.runs.manifest import MISSING, Manifest, read_cell, unequal_data
 from mtlbench.runs.prune import Say
+from mtlbench.runs.shipped import withheld
 from mtlbench.system.errors import DamagedError, MtlbenchError
 
 
@@ -24,8 +25,8 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
 
     ``quick`` looks at existence and sizes only. ``deep`` is the number of complete cells, drawn at random, whose
     networks are also evaluated again. What has no manifest is not an error here: it is pending. A cell whose weights
-    are absent is one: DVC would record the rest as the whole. A cell made with other code than today's is said, but is
-    what its manifest says.
+    are absent is one, since DVC would record the rest as the whole, unless it was shipped without them
+    (runs/shipped.py), which is said. A cell made with other code than today's is said, but is what its manifest says.
     """
     names = [experiment] if experiment else list(params.experiments)
     others = _other_manifests(params, names)
@@ -46,7 +47,9 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
                 if files := code.differences(manifest.spec, manifest.facts):
                     say(f"{cell.path}: {code.remedy(cell.path, files)}")
                 seen.setdefault(cell.dataset.key, {})[cell.path] = manifest.data
-                if manifest.status == "complete":
+                if left_out := withheld(cell):
+                    say(f"{cell.path}: trained elsewhere, without {', '.join(sorted(left_out))}")
+                elif manifest.status == "complete":
                     complete.append(cell)
     problems += [problem for read in seen.values() for problem in unequal_data(read)]
     for cell in random.sample(complete, min(deep, len(complete))) if not problems else ():
@@ -101,7 +104,10 @@ def check(cell: Cell, manifest: Manifest, quick: bool = False) -> list[str]:
     problems = []
     if keys.key(manifest.spec) != cell.key:
         problems.append(f"{cell.path}: the manifest's spec does not give its key {cell.key}; train the cell again")
+    left_out = {store.place_of(cell)(name) for name in withheld(cell)}
     for path, wrong in manifest.problems(store.place_of(cell), quick).items():
+        if wrong == MISSING and path in left_out:
+            continue
         if wrong == MISSING:
             problems.append(f"{path}: missing; `dvc pull`, or delete {cell.manifest} to train the cell again")
         else:

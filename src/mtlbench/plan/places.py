@@ -20,6 +20,8 @@ DATA, RAW, PREPARED = _DATA, _DATA / "raw", _DATA / "prepared"
 #: Small results, versioned: the cells' files, tidy tables, reports, and the two files that DVC shows.
 RESULTS, CELLS, SUMMARIES, REPORTS = _RESULTS, _RESULTS / "cells", _RESULTS / "summary", _RESULTS / "report"
 METRICS, CURVES = _RESULTS / "metrics.json", _RESULTS / "curves.csv"
+#: What is committed with the repository: small tables and figures, and the small files of finished cells.
+SHIPPED_CELLS = _RESULTS / "shipped" / "cells"
 #: The networks' weights, versioned apart because they are large.
 CHECKPOINTS = Path("checkpoints")
 #: Resume states by key, logs of jobs, leases, and the store unless ``STORE_VARIABLE`` says another.
@@ -78,6 +80,11 @@ def work_folder(key: str) -> Path:
 def store() -> Path:
     """The store of finished cells."""
     return Path(os.environ.get(STORE_VARIABLE, STORE))
+
+
+def shipped(key: str) -> Path:
+    """The small files of a finished cell that are committed."""
+    return SHIPPED_CELLS / key
 
 
 def cell_lease(key: str) -> Path:

@@ -14,6 +14,7 @@ from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.runs import code, store
 from mtlbench.runs.manifest import read_cell
+from mtlbench.runs.shipped import shipped
 from mtlbench.system.console import console
 from mtlbench.system.errors import DamagedError
 from mtlbench.system.files import read_json
@@ -39,8 +40,8 @@ class Position:
 
 @dataclass(frozen=True)
 class State:
-    """``name``: done or diverged (then perhaps OTHER_CODE), damaged, running, stalled, killed, stopped, failed, stored
-    or pending. ``detail`` is for people.
+    """``name``: done or diverged (then perhaps OTHER_CODE), damaged, running, stalled, killed, stopped, failed, stored,
+    shipped or pending. ``detail`` is for people.
 
     ``seconds``: what a finished run took, or about what a running one has left.
     """
@@ -57,6 +58,8 @@ def state(cell: Cell) -> State:
         return _finished(cell)
     if store.stored(cell.key) is not None:
         return State(cell, "stored", "finished before; the next run links it in without training")
+    if shipped(cell.key) is not None:
+        return State(cell, "shipped", "finished elsewhere; the next run takes its small files, without weights")
     work = places.work_folder(cell.key)
     by = holder(places.cell_lease(cell.key))
     progress = _position(work / "progress.json")

@@ -1,11 +1,11 @@
-"""One cell from its spec to its files: found done, linked in from the store, or trained under a lease."""
+"""One cell from its spec to its files: found done, taken from the store or the repository, or trained under a lease."""
 
 import logging
 
 from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime, Training
-from mtlbench.runs import store
+from mtlbench.runs import shipped, store
 from mtlbench.runs.manifest import read_cell
 from mtlbench.system.errors import BusyError
 from mtlbench.system.lease import Lease, lease
@@ -21,9 +21,9 @@ def run_cell(
 ) -> str:
     """Make the cell's results exist; return "complete" or "diverged".
 
-    Returns at once when the manifest is there; else links in a finished result of the same key; else continues from
-    the last checkpoint or starts. With ``again`` it is trained although it is there: the finished result stays in its
-    folders until the new one takes its place.
+    Returns at once when the manifest is there; else takes a finished result of the same key from the store or from
+    those committed (runs/shipped.py); else continues from the last checkpoint or starts. With ``again`` it is trained
+    although it is there: the finished result stays in its folders until the new one takes its place.
 
     Raises BusyError when another process works on it or took it over (or waits for that one, with ``wait``),
     DivergedError (unless ``record_divergence``, which keeps the failure as the cell's result), Interrupted.
@@ -33,7 +33,7 @@ def run_cell(
             with lease(places.cell_lease(cell.key), cell.path, wait, logger.warning) as holder:
                 if again:
                     store.remove(cell.key)
-                if again or (not cell.manifest.exists() and not store.place(cell)):
+                if again or not (cell.manifest.exists() or store.place(cell) or shipped.take(cell)):
                     _train_into_store(cell, runtime, holder, record_divergence)
                     store.place(cell)
                     again = False

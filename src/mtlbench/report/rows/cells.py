@@ -90,7 +90,8 @@ def load_cell(cell: CellInput) -> LoadedCell:
         if manifest.status != "complete":
             why = f"{manifest.status}: {manifest.reason or 'no reason recorded'}"
             return LoadedCell(cell, why, manifest.record)
-        unusable = {path.name: wrong for path, wrong in manifest.problems().items() if path.name not in WEIGHTS}
+        absent = {*WEIGHTS, *cell.withheld}
+        unusable = {path.name: wrong for path, wrong in manifest.problems().items() if path.name not in absent}
         if wrong := unusable.get("metrics.json"):
             return LoadedCell(
                 cell, f"metrics.json: {wrong}; `dvc checkout`, or run again", manifest.record, {}, unusable

@@ -9,6 +9,7 @@ from mtlbench.plan.params import Params
 from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.runs.dataset import DatasetFacts
 from mtlbench.runs.manifest import Manifest, read_cell, unequal_data
+from mtlbench.runs.shipped import withheld
 from mtlbench.runs.status import failure_reason
 from mtlbench.system.errors import DamagedError, DataError
 
@@ -85,5 +86,6 @@ def _cell_input(cell: Cell, found: Manifest | str) -> dict[str, Any]:
         "tasks": cell.tasks,
         "key": cell.key,
         "folder": cell.folder if finished else None,
+        "withheld": withheld(cell) if finished else frozenset(),
         "missing": (found.reason or None) if isinstance(found, Manifest) else found,
     }

@@ -13,7 +13,7 @@ class CellInput:
     """One cell of the grid, finished or not.
 
     ``folder`` holds manifest.<key>.json, metrics.json, history.csv, per_image.npz and samples.npz; None when there
-    is no result, and then ``missing`` says why.
+    is no result, and then ``missing`` says why. ``withheld`` names what a shipped cell came without (runs/shipped.py).
     """
 
     path: str
@@ -26,6 +26,7 @@ class CellInput:
     missing: str | None = None
     model_kind: str = ""
     model_options: Mapping[str, Any] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
 
     @property
     def single_task(self) -> bool:
