@@ -20,5 +20,5 @@ def test_a_relative_weights_file_is_found_where_a_cell_is_trained_again(
     with reproduce._elsewhere(elsewhere, cell):
         assert Path.cwd() != project
         assert Path.cwd().is_relative_to(elsewhere)
-        assert Path(cell.spec["model"]["options"]["weights"]).read_bytes() == b"weights"
+        assert Path(cell.recipe.model.options["weights"]).read_bytes() == b"weights"
     assert Path.cwd() == project

@@ -50,10 +50,10 @@ def prepare(params: Params, name: str, key: str | None = None, again: bool = Fal
     data = grid.dataset(params, name)
     grid.check_key(f"dataset {name}", data.key, key)
     raw = grid.raw_folder(data)
-    if data.spec["raw"] and not raw.is_dir():
+    if data.raw and not raw.is_dir():
         raise DataError(
             f"{name}: the folder of its raw files, {raw}, does not exist. Run `mtlbench download {name}`, or set "
-            f"datasets.{name}.source in params.yaml to the folder that holds {', '.join(data.spec['raw'])}."
+            f"datasets.{name}.source in params.yaml to the folder that holds {', '.join(data.raw)}."
         )
 
     def constant(manifest: Manifest) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def prepare(params: Params, name: str, key: str | None = None, again: bool = Fal
 
     if again:
         data.manifest.unlink(missing_ok=True)
-    record(name, data.spec.get("content", {}))
+    record(name, data.content)
     return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers, more=constant)
 
 

@@ -106,7 +106,7 @@ def _elsewhere(folder: Path, cell: Cell) -> Iterator[None]:
     inside = folder / here.relative_to(here.anchor)
     inside.mkdir(parents=True)
     (inside / places.DATA).symlink_to(places.DATA.absolute())
-    weights = cell.spec["model"]["options"].get("weights", "none")
+    weights = cell.recipe.model.options.get("weights", "none")
     if weights not in ("none", "imagenet") and not Path(weights).expanduser().is_absolute():
         link = Path(os.path.normpath(inside / weights))
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
                     problems.append(str(error))
                     continue
                 problems += check(cell, manifest, quick) + _not_as_prepared(cell, manifest)
-                if files := code.differences(manifest.spec, manifest.facts):
+                if files := code.differences(manifest):
                     say(f"{cell.path}: {code.remedy(cell.path, files)}")
                 seen.setdefault(cell.dataset.key, {})[cell.path] = manifest.data
                 if left_out := withheld(cell):

@@ -17,7 +17,7 @@ def with_images(grid: Grid, train_of: Callable[[str], tuple[int, int]]) -> Grid:
     def told(cell):
         train, held_out = train_of(cell.cell.weighting)
         images = {"train": train, "held_out": held_out, "test": 10}
-        return replace(cell, manifest={**cell.manifest, "dataset": {"images": images}})
+        return replace(cell, manifest=replace(cell.manifest, facts={**cell.facts, "dataset": {"images": images}}))
 
     rows = [replace(row, cells=tuple(told(cell) for cell in row.cells)) for row in grid.rows]
     return replace(grid, rows=tuple(rows))

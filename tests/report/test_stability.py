@@ -89,7 +89,7 @@ def test_a_single_task_row_costs_its_networks_together(analysis: Analysis) -> No
 
 def test_a_run_on_a_busy_machine_does_not_move_the_time(analysis: Analysis) -> None:
     row = analysis.grid.rows[1]
-    manifest = row.done[0].manifest | {"seconds_per_epoch": 1e6}
+    manifest = replace(row.done[0].manifest, facts={**row.done[0].facts, "seconds_per_epoch": 1e6})
     busy = replace(row, cells=(replace(row.done[0], manifest=manifest), *row.done, row.done[0]))
     assert cost(busy).seconds_per_epoch == cost(row).seconds_per_epoch
 

@@ -9,14 +9,23 @@ import pytest
 from mtlbench import pipeline
 from mtlbench.plan import extensions, grid
 from mtlbench.plan.params import load
+from mtlbench.plan.recipe import Recipe
 from mtlbench.runs import code, status
 from mtlbench.system.files import read_json
 from mtlbench.training.cell import run_cell
 from mtlbench.verify import verify
 
 SPEC = {
-    "model": {"kind": "segnet_mtan"}, "weighting": {"kind": "dwa"}, "tasks": ["depth", "normals"], "training": {},
+    "version": 1, "dataset": "0" * 16, "seed": 0, "tasks": ["depth", "normals"],
+    "model": {"kind": "segnet_mtan", "version": 1, "options": {}},
+    "weighting": {"kind": "dwa", "version": 1, "options": {}},
+    "training": {
+        "epochs": 1, "batch_size": 2, "optimizer": {"name": "adam", "learning_rate": 1e-3, "weight_decay": 0},
+        "schedule": {"name": "constant"}, "drop_last": False, "precision": "float32", "augmentation": None,
+    },
+    "protocol": {"name": "paper", "last_epochs": 1},
 }  # fmt: skip
+RECIPE = Recipe.of(SPEC)
 
 
 def forget() -> None:
@@ -80,15 +89,16 @@ EDITS = [
 
 @pytest.mark.parametrize(("name", "old", "new", "counts"), EDITS)
 def test_what_is_computed_counts_and_nothing_else(source, name: str, old: str, new: str, counts: bool) -> None:
-    before = code.of_training(SPEC)
+    before = code.of_training(RECIPE)
     source(name, old, new)
-    after = code.of_training(SPEC)
+    after = code.of_training(RECIPE)
     changed = [file for file in before.keys() | after.keys() if before.get(file) != after.get(file)]
     assert changed == ([name] if counts else [])
 
 
 def test_a_file_of_several_processes_counts_where_there_are_several() -> None:
-    alone, several = code.of_training(SPEC), code.of_training(SPEC | {"training": {"processes": 2}})
+    two = Recipe.of(SPEC | {"training": SPEC["training"] | {"processes": 2}})
+    alone, several = code.of_training(RECIPE), code.of_training(two)
     assert "training/processes/connected.py" in several.keys() - alone.keys()
 
 

@@ -4,6 +4,7 @@ import difflib
 import errno
 import functools
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mtlbench.plan import keys, places
 from mtlbench.plan.content import content
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment, Params
+from mtlbench.plan.recipe import Recipe
 from mtlbench.plan.registry import entry, split_kind
 from mtlbench.plan.sources import is_address, source_folder
 from mtlbench.system.errors import ParamsError, nearest
@@ -37,6 +39,18 @@ class PreparedDataset:
     key: str
 
     @property
+    def raw(self) -> Mapping[str, str | None]:
+        """{raw file: its published checksum, None where there is none}; empty for generated data."""
+        found: dict[str, str | None] = self.spec["raw"]
+        return found
+
+    @property
+    def content(self) -> Mapping[str, str]:
+        """{raw file or folder: digest} of what is in local raw files without a published checksum."""
+        found: dict[str, str] = self.spec.get("content", {})
+        return found
+
+    @property
     def folder(self) -> Path:
         """Where the prepared arrays are."""
         return places.prepared(self.name)
@@ -53,7 +67,11 @@ class PreparedDataset:
 
 @dataclass(frozen=True)
 class Cell:
-    """One training run: experiment, model, weighting and seed."""
+    """One training run: experiment, model, weighting and seed.
+
+    ``spec`` is the JSON of all that the result depends on, for the key and the manifest; what it says is read from
+    ``recipe``.
+    """
 
     experiment: str
     model: str
@@ -63,6 +81,11 @@ class Cell:
     dataset: PreparedDataset
     spec: dict[str, Any]
     key: str
+
+    @functools.cached_property
+    def recipe(self) -> Recipe:
+        """What is trained, and how."""
+        return Recipe.of(self.spec)
 
     @property
     def path(self) -> str:
@@ -95,7 +118,7 @@ def dataset(params: Params, name: str) -> PreparedDataset:
     found = _dataset(name, kind, keys.canonical(options), source, "{}")
     if not _is_local(source):
         return found
-    held = content(name, raw_folder(found), found.spec["raw"])
+    held = content(name, raw_folder(found), found.raw)
     return _dataset(name, kind, keys.canonical(options), source, keys.canonical(held))
 
 
@@ -204,13 +227,13 @@ def raw_folder(data: PreparedDataset) -> Path:
 
 def raw_spec(data: PreparedDataset) -> dict[str, Any]:
     """What a download depends on: the files and their expected digests."""
-    return {"kind": data.kind, "source": data.source, "raw": data.spec["raw"]}
+    return {"kind": data.kind, "source": data.source, "raw": dict(data.raw)}
 
 
 def raw_manifest(params: Params, name: str) -> Path | None:
     """Exists when the raw files are downloaded; None for generated data and for a local ``source``."""
     data = dataset(params, name)
-    if not data.spec["raw"] or (data.source is not None and not is_address(data.source)):
+    if not data.raw or (data.source is not None and not is_address(data.source)):
         return None
     return raw_folder(data) / keys.manifest_name(keys.key(raw_spec(data)))
 

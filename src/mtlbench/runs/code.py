@@ -8,11 +8,13 @@ do not change its digest. What decides only where, when and whether a cell is ru
 import ast
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtlbench.plan import extensions
+from mtlbench.plan.recipe import Recipe
+from mtlbench.runs.manifest import Manifest
 
 #: {file below the package or an extension: 16 digits}.
 Code = dict[str, str]
@@ -32,11 +34,11 @@ _APART = (
 )  # fmt: skip
 
 
-def of_training(spec: Mapping[str, Any]) -> Code:
+def of_training(recipe: Recipe) -> Code:
     """The code of a cell's training: that of its model, its weighting and its tasks, and the training loop."""
-    entries = {"models": [spec["model"]["kind"]], "weightings": [spec["weighting"]["kind"]], "tasks": spec["tasks"]}
+    entries = {"models": [recipe.model.kind], "weightings": [recipe.weighting.kind], "tasks": recipe.tasks}
     modules = [f"mtlbench.{kind}.{name}" for kind, names in entries.items() for name in names]
-    several = [_SEVERAL] if spec["training"].get("processes", 1) > 1 else []
+    several = [_SEVERAL] if recipe.training.processes > 1 else []
     return _digests((_TRAINING, *several, *modules), extensions.folders())
 
 
@@ -45,14 +47,15 @@ def of_dataset(module: str) -> Code:
     return _digests((module, _PREPARATION), extensions.folders())
 
 
-def differences(spec: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+def differences(manifest: Manifest) -> list[str]:
     """The files of today's code that are not as a finished cell was made with, by its manifest; sorted.
 
     Every part of a run that was continued counts, and the preparation of its data. Nothing recorded: nothing found.
+    DamagedError when the manifest's spec is not a cell's.
     """
-    parts = [part["code"] for part in facts.get("segments", ()) if "code" in part]
-    pairs = [(recorded, of_training(spec)) for recorded in parts]
-    data = facts.get("data_code", {})
+    parts = [part["code"] for part in manifest.facts.get("segments", ()) if "code" in part]
+    pairs = [(recorded, of_training(manifest.recipe)) for recorded in parts]
+    data = manifest.facts.get("data_code", {})
     if data.get("files"):
         pairs.append((data["files"], of_dataset(f"mtlbench.datasets.{data['kind']}")))
     return sorted({name for old, new in pairs for name in old.keys() | new.keys() if old.get(name) != new.get(name)})

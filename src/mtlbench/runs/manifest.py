@@ -7,12 +7,16 @@ the result depends on), ``outputs`` (digest and size of every file, by its name 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from pydantic import ValidationError
 
 from mtlbench.plan import keys
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.keys import Spec
+from mtlbench.plan.recipe import Recipe
 from mtlbench.system.errors import DamagedError
 from mtlbench.system.files import digest, read_json, write_json
 
@@ -77,6 +81,15 @@ class Manifest:
                 raise DamagedError(path, f"expected plain file names under outputs, found '{name}'")
         return found
 
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What a cell was trained from; DamagedError when the spec does not say it."""
+        try:
+            return Recipe.of(self.spec)
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise DamagedError(self.path, f"what its spec says at '{where}'") from None
+
     @property
     def record(self) -> dict[str, Any]:
         """Facts and provenance together with key and spec: all but the outputs."""
@@ -115,8 +128,9 @@ class Manifest:
 
 
 def read_cell(cell: Cell) -> Manifest:
-    """The manifest of a finished cell; DamagedError, also when it is another key's."""
+    """The manifest of a finished cell; DamagedError, also when it is another key's or its spec no cell's."""
     found = Manifest.read(cell.manifest, _CELL)
+    _ = found.recipe
     if found.key != cell.key:
         raise DamagedError(cell.manifest, f"it says that its key is {found.key}")
     return found

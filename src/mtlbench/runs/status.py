@@ -140,7 +140,7 @@ def _finished(cell: Cell) -> State:
     except DamagedError as error:
         return State(cell, "damaged", str(error))
     name = "done" if manifest.status == "complete" else "diverged"
-    if files := code.differences(manifest.spec, manifest.facts):
+    if files := code.differences(manifest):
         name, detail = name + OTHER_CODE, code.remedy(cell.path, files)
     else:
         detail = manifest.reason

@@ -10,6 +10,7 @@ from mtlbench.models import Model
 from mtlbench.models._cost import forward_flops, parameter_count
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Protocol, Runtime, Training
+from mtlbench.plan.recipe import ChosenEntry
 from mtlbench.plan.registry import entry
 from mtlbench.runs import code
 from mtlbench.runs.dataset import DatasetFacts
@@ -30,24 +31,23 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     """The trainer of a cell at its start, and facts about its data for the manifest."""
     manifest = _dataset_manifest(cell)
     devices.make_deterministic(runtime.threads)
-    training = Training(**cell.spec["training"])
-    protocol = Protocol(**cell.spec["protocol"])
+    recipe = cell.recipe
+    training, protocol = recipe.training, recipe.protocol
     devices.set_precision(training.precision)
     device = devices.choose(runtime.device)
     if runtime.compile:
         devices.check_compiler(device)
     tasks = make_tasks({name: manifest.facts["tasks"][name] for name in cell.tasks})
     torch.manual_seed(derive(cell.seed, "weights"))
-    model = build_model(cell.spec["model"], tasks, tuple(manifest.facts["size"]))
+    model = build_model(recipe.model, tasks, tuple(manifest.facts["size"]))
     torch.manual_seed(derive(cell.seed, "weighting"))
-    block = cell.spec["weighting"]
-    weighting: Weighting = entry("weightings", block["kind"]).load()(list(tasks), **block["options"])
+    weighting: Weighting = entry("weightings", recipe.weighting.kind).load()(list(tasks), **recipe.weighting.options)
     prepared = PreparedArrays(cell.dataset.folder, manifest)
     data = load_data(prepared, tasks, protocol, weighting, device, runtime.data)
     _check_batches(model, data, training)
     trainer = Trainer(
         model, weighting, tasks, data, training, protocol, cell.seed, device, work,
-        Identity(cell.key, cell.path, prepared.digests, code.of_training(cell.spec)),
+        Identity(cell.key, cell.path, prepared.digests, code.of_training(recipe)),
         checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
     )  # fmt: skip
     flops = forward_flops(model, tuple(manifest.facts["size"]))
@@ -62,11 +62,11 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     }
 
 
-def build_model(block: Mapping[str, Any], tasks: Mapping[str, Task], size: tuple[int, int]) -> Model:
-    """The network of a spec for these tasks; raises ParamsError when it cannot take images of ``size``."""
-    kind = entry("models", block["kind"]).load()
+def build_model(chosen: ChosenEntry, tasks: Mapping[str, Task], size: tuple[int, int]) -> Model:
+    """The network of a recipe for these tasks; raises ParamsError when it cannot take images of ``size``."""
+    kind = entry("models", chosen.kind).load()
     kind.check_size(*size)
-    return kind({name: task.channels for name, task in tasks.items()}, **block["options"])
+    return kind({name: task.channels for name, task in tasks.items()}, **chosen.options)
 
 
 def _check_batches(model: Model, data: Data, training: Training) -> None:

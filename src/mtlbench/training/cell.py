@@ -4,7 +4,7 @@ import logging
 
 from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
-from mtlbench.plan.params import Runtime, Training
+from mtlbench.plan.params import Runtime
 from mtlbench.runs import shipped, store
 from mtlbench.runs.manifest import read_cell
 from mtlbench.system.errors import BusyError
@@ -45,5 +45,5 @@ def run_cell(
 
 def _train_into_store(cell: Cell, runtime: Runtime, holder: Lease, record_divergence: bool) -> None:
     with event_log(cell, places.work_folder(cell.key)):
-        devices = device_names(runtime, Training(**cell.spec["training"]).processes)
+        devices = device_names(runtime, cell.recipe.training.processes)
         launch(devices, take_part, cell, runtime, holder, record_divergence)

@@ -147,31 +147,30 @@ def provenance_rows(analysis: Analysis) -> list[dict[str, Any]]:
 
 def _provenance(slug: str, cell: LoadedCell) -> dict[str, Any]:
     manifest = cell.manifest
-    key = str(manifest.get("key", cell.cell.key))
+    key = manifest.key if manifest else cell.cell.key
+    origin = manifest.provenance if manifest else {}
     return {
         "slug": slug,
         "path": cell.cell.path,
         "key": key,
         "link": f"../../cells/{cell.cell.path}/manifest.{key}.json" if manifest else "",
         "status": "complete" if not cell.missing else cell.missing,
-        "other_code": ", ".join(code.differences(manifest["spec"], manifest)) if "spec" in manifest else "",
+        "other_code": ", ".join(code.differences(manifest)) if manifest else "",
         "missing": bool(cell.missing),
-        "commit": str(manifest.get("commit") or text.DASH),
-        "source": str(manifest.get("source") or text.DASH),
-        "data": data_digest(manifest) or text.DASH,
-        "device": str(manifest.get("device") or text.DASH),
-        "seconds": manifest.get("seconds_total"),
-        "versions": ", ".join(
-            f"{name} {version}" for name, version in sorted((manifest.get("versions") or {}).items())
-        ),
+        "commit": str(origin.get("commit") or text.DASH),
+        "source": str(origin.get("source") or text.DASH),
+        "data": data_digest(cell.facts) or text.DASH,
+        "device": str(cell.facts.get("device") or text.DASH),
+        "seconds": cell.facts.get("seconds_total"),
+        "versions": ", ".join(f"{name} {version}" for name, version in sorted((origin.get("versions") or {}).items())),
     }
 
 
-def data_digest(manifest: Mapping[str, Any]) -> str:
+def data_digest(facts: Mapping[str, Any]) -> str:
     """Eight digits that stand for all arrays a cell has read: equal digits mean equal data."""
     from mtlbench.plan.keys import key
 
-    data = manifest.get("data")
+    data = facts.get("data")
     return key(data)[:8] if isinstance(data, dict) and data else ""
 
 

@@ -31,9 +31,14 @@ class LoadedCell:
 
     cell: CellInput
     missing: str
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Manifest | None = None
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the manifest says of cost, data and surroundings; {} without one."""
+        return self.manifest.facts if self.manifest else {}
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -89,14 +94,12 @@ def load_cell(cell: CellInput) -> LoadedCell:
             return LoadedCell(cell, f"holds the result of other settings (key {manifest.key}, wanted {cell.key})")
         if manifest.status != "complete":
             why = f"{manifest.status}: {manifest.reason or 'no reason recorded'}"
-            return LoadedCell(cell, why, manifest.record)
+            return LoadedCell(cell, why, manifest)
         absent = {*WEIGHTS, *cell.withheld}
         unusable = {path.name: wrong for path, wrong in manifest.problems().items() if path.name not in absent}
         if wrong := unusable.get("metrics.json"):
-            return LoadedCell(
-                cell, f"metrics.json: {wrong}; `dvc checkout`, or run again", manifest.record, {}, unusable
-            )
-        return LoadedCell(cell, "", manifest.record, _rules(read_json(cell.folder / "metrics.json")), unusable)
+            return LoadedCell(cell, f"metrics.json: {wrong}; `dvc checkout`, or run again", manifest, {}, unusable)
+        return LoadedCell(cell, "", manifest, _rules(read_json(cell.folder / "metrics.json")), unusable)
     except DamagedError as error:
         return LoadedCell(cell, str(error))
     except _DAMAGED as error:

@@ -1,6 +1,5 @@
 """What a report is made from, collected from the files of the cells of its experiment and from nothing else."""
 
-import json
 from typing import Any
 
 from mtlbench.plan import grid
@@ -79,8 +78,8 @@ def _cell_input(cell: Cell, found: Manifest | str) -> dict[str, Any]:
     return {
         "path": cell.path,
         "model": cell.model,
-        "model_kind": cell.spec["model"]["kind"],
-        "model_options": json.loads(json.dumps(cell.spec["model"]["options"])),
+        "model_kind": cell.recipe.model.kind,
+        "model_options": cell.recipe.model.options,
         "weighting": cell.weighting,
         "seed": cell.seed,
         "tasks": cell.tasks,

@@ -35,7 +35,7 @@ def cost(row: Row) -> Cost:
         inference_seconds=_over_networks(row, "inference_seconds_per_image"),
         memory_bytes=_over_networks(row, "peak_memory_bytes", largest=True),
         device_seconds=_total(row),
-        devices=tuple(sorted({str(cell.manifest.get("device", "")) for cell in row.done} - {""})),
+        devices=tuple(sorted({str(cell.facts.get("device", "")) for cell in row.done} - {""})),
     )
 
 
@@ -46,7 +46,7 @@ def _over_networks(row: Row, key: str, largest: bool = False) -> float | None:
     """
     by_network: dict[tuple[str, ...], list[float]] = {cell.cell.tasks: [] for cell in row.cells}
     for cell in row.done:
-        value = cell.manifest.get(key)
+        value = cell.facts.get(key)
         if isinstance(value, (int, float)) and np.isfinite(value):
             by_network[cell.cell.tasks].append(float(value))
     if not by_network or not all(by_network.values()):
@@ -56,7 +56,7 @@ def _over_networks(row: Row, key: str, largest: bool = False) -> float | None:
 
 
 def _total(row: Row) -> float | None:
-    values = [cell.manifest.get("seconds_total") for cell in row.done]
+    values = [cell.facts.get("seconds_total") for cell in row.done]
     known = [float(value) for value in values if isinstance(value, (int, float))]
     return sum(known) if known else None
 

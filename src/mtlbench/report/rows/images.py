@@ -31,5 +31,5 @@ def unequal_images(grid: Grid) -> str:
 
 def _counts(row: Row) -> set[tuple[int, int]]:
     """{(training, held-out images)} of the row's cells; empty where the manifests do not say."""
-    images = [cell.manifest.get("dataset", {}).get("images") for cell in row.done]
+    images = [cell.facts.get("dataset", {}).get("images") for cell in row.done]
     return {(found["train"], found["held_out"]) for found in images if found}
