@@ -92,7 +92,7 @@ def test_a_row_without_per_image_files_is_left_out(make: Callable[..., ReportInp
 def fake_tests(slugs: list[str], p_value: np.ndarray) -> PairTests:
     line, matrix = np.zeros(len(slugs)), np.zeros((len(slugs), len(slugs)))
     one, two = Estimate(line, line), Estimate(matrix, matrix)
-    return PairTests(tuple(slugs), line, one, one, matrix, two, matrix, p_value, line)
+    return PairTests(tuple(slugs), line, one, one, matrix, two, matrix, matrix, p_value, line)
 
 
 def test_marks_need_the_test(analysis: Analysis) -> None:

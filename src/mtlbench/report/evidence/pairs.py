@@ -14,7 +14,8 @@ class PairTests:
     """All rows of one column with intervals, and all pairs tested: matrices over ``slugs`` in their order.
 
     ``means`` (m,), ``spread`` their variances and degrees of freedom, ``images`` the part of the test images alone.
-    ``difference`` is line minus column in the stored unit, ``error`` its variance and degrees of freedom. ``p_value``,
+    ``difference`` is line minus column in the stored unit, ``error`` its variance and degrees of freedom,
+    ``image_error`` the part of that variance which comes from the test images. ``p_value``,
     ``adjusted`` (Holm, for all pairs of the column) and ``against_baseline`` (m,) (Holm, for the comparisons with the
     baseline alone: a smaller family) are NaN on the diagonal and where nothing can be tested.
     """
@@ -25,6 +26,7 @@ class PairTests:
     images: Estimate
     difference: np.ndarray
     error: Estimate
+    image_error: np.ndarray
     p_value: np.ndarray
     adjusted: np.ndarray
     against_baseline: np.ndarray
@@ -87,11 +89,14 @@ def compare(
         covariance = image_variance(rows, scenes)
         images = Estimate(np.maximum(np.diag(covariance), 0), np.full(len(rows), max(scenes - 1.0, 1)))
         spread = spread.plus(images.variance, images.freedom)
-        error = error.plus(of_differences(covariance), max(scenes - 1.0, 1))
+        image_error = of_differences(covariance)
+        error = error.plus(image_error, max(scenes - 1.0, 1))
     else:
         spread = images = Estimate(np.zeros(0), np.zeros(0))
         error = Estimate(np.zeros((0, 0)), np.zeros((0, 0)))
+        image_error = np.zeros((0, 0))
     if baseline and baseline not in slugs:
+        image_error = _grown(image_error, images.variance)
         slugs, means, spread, images, difference, error = _with_zero(
             baseline, slugs, means, spread, images, difference, error
         )
@@ -102,7 +107,7 @@ def compare(
     adjusted[upper] = holm(p_value[upper])
     adjusted.T[upper] = adjusted[upper]
     against = holm(p_value[slugs.index(baseline)]) if baseline else np.full(len(slugs), np.nan)
-    return PairTests(tuple(slugs), means, spread, images, difference, error, p_value, adjusted, against)
+    return PairTests(tuple(slugs), means, spread, images, difference, error, image_error, p_value, adjusted, against)
 
 
 def _add_baseline(spread: Estimate, at: int, influence: np.ndarray, rows: list[Sample]) -> Estimate:
@@ -127,13 +132,15 @@ def _with_zero(
 ) -> tuple[list[str], np.ndarray, Estimate, Estimate, np.ndarray, Estimate]:
     """The same with the baseline before the others: 0 without any error, its noise is in the others' spread."""
 
-    def grown(matrix: np.ndarray, edge: np.ndarray, sign: int = 1) -> np.ndarray:
-        return np.block([[np.zeros((1, 1)), sign * edge[None]], [edge[:, None], matrix]])
-
     def front(one: Estimate) -> Estimate:
         return Estimate(np.r_[0, one.variance], np.r_[1, one.freedom])
 
-    joined = Estimate(grown(error.variance, spread.variance), grown(error.freedom, spread.freedom))
+    joined = Estimate(_grown(error.variance, spread.variance), _grown(error.freedom, spread.freedom))
     return (
-        [baseline, *slugs], np.r_[0, means], front(spread), front(images), grown(difference, means, -1), joined,
+        [baseline, *slugs], np.r_[0, means], front(spread), front(images), _grown(difference, means, -1), joined,
     )  # fmt: skip
+
+
+def _grown(matrix: np.ndarray, edge: np.ndarray, sign: int = 1) -> np.ndarray:
+    """``matrix`` (m, m) with a first line and column of ``edge`` (m,), 0 in the corner."""
+    return np.block([[np.zeros((1, 1)), sign * edge[None]], [edge[:, None], matrix]])

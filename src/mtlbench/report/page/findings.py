@@ -5,11 +5,15 @@ import pandas as pd
 
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import main_column, undefined
+from mtlbench.report.evidence.power import POWER, detectable
 from mtlbench.report.figures.curves import SPLITS
 from mtlbench.report.rows.grid import Row, mean, spread
 from mtlbench.report.rows.images import unequal_images
 from mtlbench.report.rows.text import DASH, cell_text, number, task_title
 from mtlbench.report.rows.tidy import curve
+
+#: Numbers of seeds for which the page says what they could establish.
+PLANNED = (5, 10)
 
 
 def findings(analysis: Analysis) -> list[str]:
@@ -18,6 +22,7 @@ def findings(analysis: Analysis) -> list[str]:
         _leader(analysis),
         _undefined(analysis),
         _pairs(analysis),
+        _power(analysis),
         _seeds(analysis),
         unequal_images(analysis.grid),
         _constant(analysis),
@@ -64,6 +69,28 @@ def _pairs(analysis: Analysis) -> str:
     if not tested:
         return ""
     return f"{sure} of {tested} pairs of rows differ in {column.metric.display} after Holm's correction (5 %)."
+
+
+def _power(analysis: Analysis) -> str:
+    """What differences can be seen with these seeds, and with more: absence of a difference is read against it."""
+    column = main_column(analysis.grid)
+    tests = analysis.pairs[column.name]
+    now, *more = (detectable(tests, analysis.seeds, count) for count in (analysis.seeds, *PLANNED))
+    if not np.isfinite(now):
+        return ""
+    unit = f" {column.metric.unit}" if column.metric.unit else ""
+
+    def text(value: float) -> str:
+        return number(value * abs(column.metric.scale), column.metric.decimals) + unit
+
+    planned = " and ".join(
+        f"{text(value)} with {count}" for count, value in zip(PLANNED, more, strict=True) if count > analysis.seeds
+    )
+    return (
+        f"Differences in {column.metric.display} below about {text(now)} cannot be seen here: {analysis.seeds} seeds "
+        f"and these test images establish a true difference of that size between two rows in {POWER:.0%} of repetitions"
+        f"{f' (one of {planned} seeds)' if planned else ''}."
+    )
 
 
 def _seeds(analysis: Analysis) -> str:
