@@ -37,4 +37,4 @@ def test_the_diagrams_are_current(repository: Path, tmp_path: Path, monkeypatch)
     main()
     committed = {path.name: path.read_bytes() for path in (repository / "docs" / "models").glob("*.svg")}
     drawn = {path.name: path.read_bytes() for path in tmp_path.glob("*.svg")}
-    assert drawn == committed, "python -m mtlbench.report.diagrams docs/models"
+    assert drawn == committed, "python -m mtlbench.diagrams.draw docs/models"

@@ -54,6 +54,9 @@ Weights = Annotated[
 ]
 #: Of the DeepLab heads.
 Dropout = Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads"), Search(0.0, 0.7)]
+#: Of networks whose experts belong to one task or to all.
+OwnExperts = Annotated[int, Field(ge=1, description="experts of each task")]
+SharedExperts = Annotated[int, Field(ge=1, description="experts of all tasks")]
 
 
 class PerTask:

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mtlbench.plan.options import Search
 from mtlbench.weightings import GradientRows, GradientWeighting
 from mtlbench.weightings._optimise import onto_simplex
 
@@ -15,7 +16,7 @@ class MoDo(GradientWeighting):
     """The update G^T l; l = projection on the simplex of l - gamma (G_1 G_2^T + rho I) l, G_1 and G_2 of two batches.
 
     Chen, Fernando, Ying, Chen, "Three-Way Trade-Off in Multi-Objective Learning: Optimization, Generalization and
-    Conflict-Avoidance", NeurIPS 2023 (arXiv 2305.20057), algorithm 2, from l = 1/T. Two independent batches keep the
+    Conflict-Avoidance", NeurIPS 2023 (arXiv 2305.20057), from l = 1/T. Two independent batches keep the
     product free of the bias that the noise of one batch's gradients gives its squared norms.
 
     Departure: the paper draws three batches for one update. Here, as for every other weighting, a step sees one; G_1 is
@@ -33,7 +34,9 @@ class MoDo(GradientWeighting):
         self,
         tasks: Sequence[str],
         *,
-        gamma: Annotated[float, Field(gt=0, description="step size of the weights")] = 0.001,
+        gamma: Annotated[
+            float, Field(gt=0, description="step size of the weights"), Search(1e-4, 1e-1, log=True)
+        ] = 0.001,
         rho: Annotated[float, Field(ge=0, description="regularisation of the weights")] = 0.1,
     ) -> None:
         super().__init__(tasks)

@@ -23,3 +23,12 @@ class Blend(nn.Module):
 
     def forward(self, scores: Tensor, features: Sequence[Tensor]) -> Tensor:
         return mixture(scores.softmax(1).T[..., None], features)
+
+
+class Mix(nn.Module):
+    """Feature maps of T experts (N, C, H, W) summed for each image with weights (N, T)."""
+
+    diagram: ClassVar[str] = "mix"
+
+    def forward(self, weights: Tensor, features: Sequence[Tensor]) -> Tensor:
+        return mixture(weights.T[..., None], features)
