@@ -11,7 +11,7 @@ import pytest
 
 from mtlbench.datasets.prepared.layout import maps_of
 from mtlbench.datasets.prepared.statistics import describe, sums_of
-from mtlbench.maps import Directions, Distances, Labels, Maps, Values
+from mtlbench.maps import Classes, Directions, Distances, Labels, Maps, Values
 from mtlbench.plan import extensions
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import ParamsError
@@ -44,6 +44,8 @@ def test_an_unknown_task_is_named_with_the_known_ones() -> None:
         (Labels(("a", "b")), np.array([[-1, 1]], np.int8), "^$"),
         (Labels(("a", "b")), np.array([[-1, 2]], np.int8), r"must lie in -1\.\.1, found -1\.\.2"),
         (Distances(), np.array([[[0, -1]]], np.float16), "must not be negative"),
+        (Classes(("a", "b")), np.array(-1, np.int16), "^$"),
+        (Classes(("a", "b")), np.array(2, np.int16), r"must lie in -1\.\.1, found 2"),
         (Directions(), np.zeros((3, 1, 1), np.float16), "^$"),
     ],
 )

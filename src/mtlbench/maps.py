@@ -21,6 +21,8 @@ class Maps:
 
     channels: ClassVar[int] = 1
     dtype: ClassVar[str] = "float16"
+    #: False where an image has one value for all its pixels; then images without one are images of other domains.
+    per_pixel: ClassVar[bool] = True
 
     def shape(self, size: tuple[int, int]) -> tuple[int, ...]:
         """The shape of one image's array for images of (height, width)."""
@@ -85,6 +87,33 @@ class Labels(Maps):
     def legend(self) -> list[tuple[str, np.ndarray]]:
         """Void and every class."""
         return [(name, np.array([[label]], np.int8)) for label, name in enumerate(["void", *self.names], start=-1)]
+
+
+@dataclass(frozen=True)
+class Classes(Maps):
+    """One class index for the whole image, -1 = an image of another domain. Zooming and mirroring leave it."""
+
+    names: tuple[str, ...]
+    channels = 0
+    dtype = "int16"
+    per_pixel = False
+
+    def shape(self, size: tuple[int, int]) -> tuple[int, ...]:
+        """(): a single number, whatever the image's size."""
+        return ()
+
+    def valid(self, image: np.ndarray) -> np.ndarray:
+        """Whether the image has a class."""
+        return np.asarray(image >= 0)
+
+    def broken(self, image: np.ndarray) -> str:
+        """An index outside of the table of classes."""
+        last = len(self.names) - 1
+        return "" if -1 <= image <= last else f"must lie in -1..{last}, found {int(image)}"
+
+    def problem(self, image: np.ndarray) -> str:
+        """The same."""
+        return self.broken(image)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Prepared layout, in ``data/prepared/<name>/``:
         segmentation           (N, H, W)    int8, -1 = void
         depth                  (N, 1, H, W) float16 metres, 0 = invalid
         inverse_depth          (N, 1, H, W) float16 (unit stated by the dataset), 0 = invalid
+        classification         (N,)         int16 class of the image, -1 = an image of another domain
         normals                (N, 3, H, W) float16 unit vectors (x right, y down, z forward; towards the camera, so
                                n_z < 0 on what faces it), (0, 0, 0) = invalid
     train/group.npy            (N,) int32, optional: scene numbers, so that a held-out split never cuts a scene
@@ -56,6 +57,8 @@ class Dataset(ABC):
 
     #: Image size (height, width) of the prepared arrays.
     size: tuple[int, int]
+    #: True when each task has images of its own (a domain); the labels of all other images are -1.
+    domains: bool = False
 
     @property
     @abstractmethod

@@ -13,7 +13,7 @@ from mtlbench.metrics.metric import Metric
 
 
 class Task(ABC):
-    """One dense prediction task.
+    """One prediction task; this class itself: for dense prediction.
 
     Everything that is measured goes through *statistics*: sums over the pixels of ONE image. They are added
     over any set of images (an epoch, a test set, a bootstrap sample) and only then reduced to metrics, so a
@@ -24,11 +24,19 @@ class Task(ABC):
     metrics: tuple[Metric, ...]
     #: Axis label of the loss.
     loss_name: ClassVar[str]
+    #: "maps" (a value for every pixel) or "classes" (one for the image): what its models predict; a literal.
+    predicts: ClassVar[str] = "maps"
+    #: Whether its images may be zoomed and mirrored in training (signs and digits change their meaning).
+    augmented: bool = True
 
     #: How its maps are stored and what quantity they hold, e.g. ``Values(number=3)``.
     maps: Maps
     #: Output channels that the model must provide.
     channels: int
+
+    def output_shape(self, target: Tensor) -> tuple[int, ...]:
+        """The shape of the network's raw output for a batch of targets: here (N, channels, H, W)."""
+        return (len(target), self.channels, *target.shape[-2:])
 
     @abstractmethod
     def activate(self, raw: Tensor) -> Tensor:
@@ -97,10 +105,18 @@ class Task(ABC):
 
 
 def make_tasks(descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, Task]:
-    """Task objects from ``Dataset.tasks``: {task name: constructor arguments}."""
+    """Task objects from ``Dataset.tasks``: {task name: constructor arguments}.
+
+    ``kind`` among the arguments names the entry where the task's name is another one (a domain's).
+    """
     from mtlbench.plan.registry import entry
 
-    return {name: entry("tasks", name).load()(**arguments) for name, arguments in descriptions.items()}
+    return {
+        name: entry("tasks", arguments.get("kind", name)).load()(
+            **{key: value for key, value in arguments.items() if key != "kind"}
+        )
+        for name, arguments in descriptions.items()
+    }
 
 
 def totals(statistics: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

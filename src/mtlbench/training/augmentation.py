@@ -26,7 +26,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtlbench.maps import Directions, Distances, InverseDistances, Labels, Maps, Values
+from mtlbench.maps import Classes, Directions, Distances, InverseDistances, Labels, Maps, Values
 
 Compat = Literal["none", "mtan", "nash", "auto_lambda"]
 
@@ -109,6 +109,8 @@ def transform(
     scale = geometry.scale.to(torch.float32)[:, None, None, None]
     for name, map_ in batch.items():
         match maps.get(name):
+            case Classes():
+                result[name] = map_
             case Labels():
                 result[name] = _pick(map_[:, None], *near)[:, 0].contiguous()
             case Distances() as form:

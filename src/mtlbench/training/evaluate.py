@@ -70,8 +70,7 @@ def constant_baseline(tasks: Mapping[str, Task], train: Split, test: Split) -> d
         total: dict[str, np.ndarray] = {}
         for indices in in_batches(torch.arange(test.count), BATCH):
             target = test.batch(indices)[name]
-            prediction = constant.expand(len(indices), *constant.shape[:1], *target.shape[-2:])
-            _add(total, task.statistics(prediction, target))
+            _add(total, task.statistics(constant.expand(task.output_shape(target)), target))
         found[name] = task.reduce(total)
     return found
 

@@ -85,7 +85,7 @@ def _sums(trainer: "Trainer", state: Mapping[str, Any]) -> dict[str, Tensor]:
     shapes: dict[str, tuple[int, ...]] = {"images": (), "steps": (), "losses": (count,), "weights": (count,)}
     batch = trainer.data.test_split.batch(torch.zeros(1, dtype=torch.int64))
     for name, task in trainer.tasks.items():
-        raw = batch["image"].new_zeros(1, task.channels, *batch["image"].shape[-2:])
+        raw = batch["image"].new_zeros(task.output_shape(batch[name]))
         statistics = task.statistics(task.activate(raw), batch[name])
         shapes |= {f"{name}/{statistic}": tuple(value.shape[1:]) for statistic, value in statistics.items()}
     shapes |= {name: () for name in state["meter"] if name.startswith("log/")}

@@ -65,7 +65,7 @@ class _Chunk:
                     entry[0], entry[1] = entry[0] + 1, entry[1] + pixels
                 check_image(arrays, self.maps, self.size, where)
                 for name, form in self.maps.items():
-                    if not form.valid(arrays[name]).any():
+                    if form.per_pixel and not form.valid(arrays[name]).any():
                         entry = remarks.setdefault(f"images without a valid pixel of {name}", [0, 0])
                         entry[0], entry[1] = entry[0] + 1, entry[1] + self.size[0] * self.size[1]
                 images.append(arrays)

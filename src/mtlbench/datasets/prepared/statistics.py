@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mtlbench.maps import Labels, Maps
+from mtlbench.maps import Classes, Labels, Maps
 
 Sums = dict[str, dict[str, Any]]
 
@@ -19,7 +19,7 @@ def sums_of(arrays: Mapping[str, np.ndarray], maps: Mapping[str, Maps]) -> Sums:
     result: Sums = {}
     for name, array in arrays.items():
         form = maps[name]
-        if isinstance(form, Labels):
+        if isinstance(form, Labels | Classes):
             counts = np.bincount(array.ravel().astype(np.int64) + 1, minlength=len(form.names) + 1)
             result[name] = {"counts": counts.tolist()}
             continue
@@ -41,7 +41,9 @@ def sums_of(arrays: Mapping[str, np.ndarray], maps: Mapping[str, Maps]) -> Sums:
 def describe(chunks: Sequence[Sums], maps: Mapping[str, Maps]) -> dict[str, dict[str, Any]]:
     """Statistics of one split, by array, from the sums of its chunks in order."""
     return {
-        name: _classes(name, chunks, form.names) if isinstance(form := maps[name], Labels) else _values(name, chunks)
+        name: _classes(name, chunks, form.names)
+        if isinstance(form := maps[name], Labels | Classes)
+        else _values(name, chunks)
         for name in chunks[0]
     }
 

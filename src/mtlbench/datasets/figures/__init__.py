@@ -1,0 +1,1 @@
+"""Small rendered pictures of one thing each, for classification: solids, sketches, textures, digits."""
