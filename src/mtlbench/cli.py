@@ -231,7 +231,7 @@ def inspect(dataset: str, params: ParamsFile = DEFAULT) -> None:
 def bench(
     context: typer.Context,
     what: Annotated[
-        str, typer.Argument(help="a script in benchmarks/: step, weighting, scale, normals; its options follow")
+        str, typer.Argument(help="a script in benchmarks/, such as step or normals; its options follow")
     ] = "step",
 ) -> None:
     """Measure speed and memory (`python benchmarks/step.py --help` shows the options of one)."""
