@@ -1,6 +1,7 @@
 """Several cells in one job (resources.cells_per_job): the plan, a cell that fails, and what is done already."""
 
 import re
+import shutil
 
 import pytest
 
@@ -68,3 +69,8 @@ def test_a_cell_that_fails_leaves_the_others_of_its_job_and_a_report_with_the_mi
     checkout.snakemake("tiny")
     assert checkout.trained() == trained, "what is done is not trained again, though its job has other cells now"
     assert "Nothing to be done" in checkout.snakemake("-n", "tiny")
+
+    shutil.rmtree(checkout.folder / places.PREPARED)
+    path = checkout.folder / "params.yaml"
+    path.write_text(path.read_text().replace("temperature: 2.0}\n", "temperature: 2.0}\n      si: {}\n", 1))
+    assert checkout.pending("tiny") == {"tiny/segnet_split/si/seed0"}, "finished jobs need no data"

@@ -126,6 +126,17 @@ def test_a_report_needs_no_prepared_data(without_prepared_data) -> None:
     assert "Nothing to be done" in built.snakemake("-n")
 
 
+def test_without_prepared_data_a_new_cell_brings_no_finished_one_back(built, params, tmp_path: Path) -> None:
+    built.edit("      equal: {}\n", "      equal: {}\n      si: {}\n")
+    aside = shutil.move(built.folder / places.PREPARED, tmp_path / "aside")
+    try:
+        plan = built.snakemake("-n")
+        assert built.pending() == {"tiny/segnet_split/si/seed0"}
+    finally:
+        shutil.move(aside, built.folder / places.PREPARED)
+    assert "rule prepare:" in plan
+
+
 def test_snakemakes_own_report_carries_tables_and_figures_with_captions(built) -> None:
     captions = json.loads((built.folder / places.REPORTS / "tiny/captions.json").read_text())
     built.snakemake("--report", "report.zip")

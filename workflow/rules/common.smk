@@ -62,7 +62,22 @@ def cell_manifests(experiment):
 def raw_of(wildcards):
     """The manifest of the downloaded files; nothing for generated data and for files used where they lie."""
     manifest = grid.raw_manifest(PARAMS, wildcards.dataset)
-    return [ancient(str(manifest))] if manifest else []
+    made = manifest_in(places.prepared("{dataset}")).format(**wildcards)
+    return unless_made([made], manifest) if manifest else []
+
+
+def prepared_of(experiment, manifests):
+    """The data that cells with these manifests are trained on."""
+    return unless_made(manifests, dataset_of(experiment).manifest)
+
+
+def unless_made(manifests, needed):
+    """What making these manifests needs; nothing when they are all there.
+
+    Snakemake runs a finished job again when another one makes its input, and asks ancient() only where the input is
+    there at planning. So one new cell would bring back all others of a checkout without prepared data.
+    """
+    return [] if all(os.path.exists(path) for path in manifests) else [ancient(str(needed))]
 
 
 def resource_of(name):

@@ -10,7 +10,9 @@ CELL = "{experiment}/{model}/{weighting}/seed{seed}"
 rule train:
     """One cell: model, weighting, seed; continues from its last checkpoint."""
     input:
-        prepared=lambda wildcards: ancient(str(dataset_of(wildcards.experiment).manifest)),
+        prepared=lambda wildcards: prepared_of(
+            wildcards.experiment, [manifest_in(places.cell(CELL)).format(**wildcards)]
+        ),
     output:
         update(manifest_in(places.cell(CELL))),
     log:
@@ -43,7 +45,7 @@ for name, number, bundle in bundles():
         name:
             f"train-{name}-{number}"
         input:
-            prepared=ancient(str(dataset_of(name).manifest)),
+            prepared=prepared_of(name, [cell.manifest for cell in bundle]),
         output:
             [update(str(cell.manifest)) for cell in bundle],
         log:
