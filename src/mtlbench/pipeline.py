@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.plan import grid, keys, places
-from mtlbench.plan.content import record
+from mtlbench.plan.content import compare, content, record
 from mtlbench.plan.params import Params
+from mtlbench.plan.sources import is_address
 from mtlbench.runs.manifest import Manifest
 from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.runs.replace import replacing
@@ -63,7 +64,10 @@ def prepare(params: Params, name: str, key: str | None = None, again: bool = Fal
 
     if again:
         data.manifest.unlink(missing_ok=True)
-    record(name, data.content)
+    if data.source is not None and is_address(data.source):
+        compare(raw.name, content(raw.name, raw, grid.unpublished(data)), data.source)
+    else:
+        record(name, data.content)
     return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers, more=constant)
 
 

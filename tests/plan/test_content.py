@@ -1,14 +1,20 @@
 """Raw files without a published checksum enter the keys by what they hold."""
 
+import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mtlbench import pipeline
 from mtlbench.plan import content, grid, places
 from mtlbench.plan.params import load
+from mtlbench.system.errors import DataError
+
+from ..datasets.raw.server import Site, site  # noqa: TID252
 
 DATASETS = """datasets:
   rooms: {kind: mtan_npy, source: one, layout: nyuv2, height: 32, width: 32}
@@ -61,7 +67,88 @@ def test_a_file_is_read_once(sources: Path, monkeypatch) -> None:
 
 def test_a_clone_without_the_raw_files_plans_the_same_keys(sources: Path) -> None:
     before = cells()
-    content.record("rooms", grid.dataset(load(), "rooms").spec["content"])
+    content.record("rooms", grid.dataset(load(), "rooms").content)
     shutil.rmtree(places.WORK)
     shutil.rmtree(sources / "one")
     assert cells() == before
+
+
+def total(folder: Path) -> str:
+    """The SHA-256 of names and digests of the files, computed as documented."""
+    lines = [
+        f"{path.relative_to(folder).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+        for path in sorted(folder.rglob("*")) if path.is_file()
+    ]  # fmt: skip
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def test_a_package_counts_as_it_lies_there_packed_or_unpacked(project: Path, edit) -> None:
+    edit("rooms: {kind: rooms, height: 32, width: 32, train: 6, test: 3, seed: 1}",
+         "rooms: {kind: cityscapes, source: raw, checksums: none}")  # fmt: skip
+    (project / "raw/gtFine/train").mkdir(parents=True)
+    (project / "raw/gtFine/train/a.png").write_bytes(b"a")
+    (project / "raw/leftImg8bit_trainvaltest.zip").write_bytes(b"zip")
+    assert grid.dataset(load(), "rooms").content == {
+        "gtFine_trainvaltest.zip": total(project / "raw/gtFine"),
+        "leftImg8bit_trainvaltest.zip": hashlib.sha256(b"zip").hexdigest(),
+    }
+
+
+@pytest.fixture
+def address(project: Path, edit) -> Iterator[Site]:
+    """A server whose files have no published checksum, as the source of the dataset."""
+    with site() as running:
+        edit("{kind: rooms, height: 32, width: 32, train: 6, test: 3, seed: 1}",
+             f"{{kind: nyuv2, source: {running.url}/a, checksums: none}}")  # fmt: skip
+        for path in ("/a/nyu_depth_v2_labeled.mat", "/a/splits.mat", "/b/nyu_depth_v2_labeled.mat", "/b/splits.mat"):
+            running.content[path] = path.encode()
+        yield running
+
+
+def key() -> str:
+    """The key of the dataset."""
+    return grid.dataset(load(), "rooms").key
+
+
+def test_two_addresses_without_checksums_share_nothing(address: Site, edit) -> None:
+    first = key(), grid.raw_folder(grid.dataset(load(), "rooms"))
+    pipeline.download(load(), "rooms")
+    assert key() == first[0], "known before the download"
+    edit(f"{address.url}/a", f"{address.url}/a/")
+    assert key() == first[0], "the same address"
+    edit(f"{address.url}/a/", f"{address.url}/b")
+    assert key() != first[0]
+    pipeline.download(load(), "rooms")
+    folder = grid.raw_folder(grid.dataset(load(), "rooms"))
+    assert (folder / "splits.mat").read_bytes() == b"/b/splits.mat"
+    assert (first[1] / "splits.mat").read_bytes() == b"/a/splits.mat"
+
+
+def test_an_address_enters_no_key_where_checksums_are_published(project: Path, edit) -> None:
+    edit("kind: rooms, height: 32, width: 32, train: 6, test: 3, seed: 1", "kind: nyuv2, source: https://one.example/a")
+    before = key()
+    edit("https://one.example/a", "https://two.example/b")
+    assert key() == before
+    edit("source: https://two.example/b", "source: null")
+    assert key() == before
+
+
+def test_a_download_that_is_not_the_one_of_before_is_refused(address: Site, monkeypatch) -> None:
+    prepared: list[str] = []
+    monkeypatch.setattr("mtlbench.datasets.prepared.prepare.prepare", lambda name, *_, **__: prepared.append(name))
+    folder = grid.raw_folder(grid.dataset(load(), "rooms"))
+    for _ in range(2):
+        pipeline.download(load(), "rooms")
+        pipeline.prepare(load(), "rooms")
+        shutil.rmtree(folder)
+    assert prepared == ["rooms", "rooms"]
+    shutil.rmtree(places.WORK)  # another machine, with what is versioned
+    address.content["/a/splits.mat"] = b"another split"
+    pipeline.download(load(), "rooms")
+    with pytest.raises(DataError, match=r"127.0.0.1:\d+/a: splits.mat is not the file .* downloaded from there before"):
+        pipeline.prepare(load(), "rooms")
+    assert len(prepared) == 2
+    shutil.rmtree(folder)
+    address.content["/a/splits.mat"] = b"/a/splits.mat"
+    pipeline.download(load(), "rooms")
+    pipeline.prepare(load(), "rooms")

@@ -102,6 +102,7 @@ class CityScapes(Dataset):
                 instructions=_HOW.format(name),
                 required=name != "camera" or self.inverse_depth == "metric",
                 login=login,
+                unpacked=name,
             )
             for name, (number, md5, _) in _PACKAGES.items()
         ]

@@ -1,36 +1,37 @@
-"""What local raw files hold, where no checksum is published: their digest enters the dataset's spec and so every key.
+"""What raw files hold, where no checksum is published.
 
-So two sources with the same options never share cells, and replaced files make exactly their cells pending. Files are
-digested once and remembered by path, size and time under work/. ``prepare`` records the digests in a small versioned
-file, so that a clone without the raw files plans the same keys.
+Of a local source the digest enters the dataset's spec and so every key: two sources with the same options never share
+cells, and replaced files make exactly their cells pending. Files are digested once and remembered by path, size and
+time under work/. ``prepare`` records the digests in a small versioned file, so that a clone without the raw files plans
+the same keys. Of a download nothing is known at planning, so its address enters the spec, and what it gave first is
+recorded: later downloads are compared with that.
 """
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mtlbench.plan import places
-from mtlbench.system.errors import DamagedError
+from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import digest, read_json, write_json
 
 
-def content(name: str, raw: Path, files: Mapping[str, str | None]) -> dict[str, str]:
-    """{raw file or folder: SHA-256} of what is in ``raw`` without a known checksum (None in ``files``).
+def content(name: str, raw: Path, files: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """{raw file: SHA-256} of what is in ``raw``; ``files`` is {raw file: names of the file or folder that holds it}.
 
-    Where ``raw`` does not exist, what ``record`` kept for the dataset ``name``; {} when there is nothing to go by.
+    Where ``raw`` does not exist, what ``record`` kept under ``name``; {} when there is nothing to go by.
     """
-    unknown = [file for file, checksum in files.items() if checksum is None]
-    if not unknown:
+    if not files:
         return {}
     if not raw.is_dir():
         recorded = _json(places.sources(name))
         return {str(key): str(value) for key, value in recorded.items()}
     known = dict(_remembered(places.digests(), _time(places.digests())))
     before = len(known)
-    found = {file: total for file in unknown if (total := _total(raw, file, known))}
+    found = {file: total for file, forms in files.items() if (total := _total(raw, forms, known))}
     if len(known) > before:
         write_json(places.digests(), known)
     return found
@@ -42,16 +43,27 @@ def record(name: str, found: Mapping[str, str]) -> None:
         write_json(places.sources(name), dict(found))
 
 
-def _total(raw: Path, file: str, known: dict[str, str]) -> str | None:
-    """One digest for a file, or for all files below a folder of that name (or of the package's name, unpacked)."""
-    packed, unpacked = raw / file, raw / file.removesuffix("_trainvaltest.zip")
-    if packed.is_file():
-        return _digest(packed, known)
-    if not unpacked.is_dir():
-        return None
+def compare(name: str, found: Mapping[str, str], source: str) -> None:
+    """Record under ``name`` what the address ``source`` gave; DataError when it gave something else before."""
+    before = _json(places.sources(name))
+    other = [file for file, value in found.items() if before.get(file, value) != value]
+    if other:
+        raise DataError(
+            f"{source}: {', '.join(other)} is not the file that was downloaded from there before (digests in "
+            f"{places.sources(name)}), and results are kept by the address. Put the earlier file back into "
+            f"{places.raw(name)}, or name a folder that holds the new one as `source`: its content then enters the keys"
+        )
+    record(name, {**before, **found})
+
+
+def _total(raw: Path, forms: Sequence[str], known: dict[str, str]) -> str | None:
+    """The digest of the first of these that is there: of a file, or of all files below a folder."""
+    place = next((raw / form for form in forms if (raw / form).exists()), None)
+    if place is None or place.is_file():
+        return None if place is None else _digest(place, known)
     total = hashlib.sha256()
-    for path in sorted(path for path in unpacked.rglob("*") if path.is_file()):
-        total.update(f"{path.relative_to(unpacked).as_posix()} {_digest(path, known)}\n".encode())
+    for path in sorted(path for path in place.rglob("*") if path.is_file()):
+        total.update(f"{path.relative_to(place).as_posix()} {_digest(path, known)}\n".encode())
     return total.hexdigest()
 
 

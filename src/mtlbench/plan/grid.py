@@ -116,9 +116,9 @@ def dataset(params: Params, name: str) -> PreparedDataset:
     kind, options = split_kind("datasets", name, block, f"datasets.{name}", extra=("source",))
     source = block.get("source")
     found = _dataset(name, kind, keys.canonical(options), source, "{}")
-    if not _is_local(source):
+    if source is None or is_address(source):
         return found
-    held = content(name, raw_folder(found), found.raw)
+    held = content(name, raw_folder(found), unpublished(found))
     return _dataset(name, kind, keys.canonical(options), source, keys.canonical(held))
 
 
@@ -132,12 +132,14 @@ def _dataset(name: str, kind: str, options_json: str, source: str | None, conten
     spec = {"prepared": PREPARED_VERSION, "kind": kind, "version": made.version, "options": options, "raw": raw}
     if held := json.loads(content_json):
         spec["content"] = held
+    if source is not None and is_address(source) and None in raw.values():
+        spec["source"] = source.rstrip("/")
     return PreparedDataset(name, kind, options, source, spec, keys.key(spec))
 
 
-def _is_local(source: str | None) -> bool:
-    """Whether raw files are used where they lie."""
-    return source is not None and "://" not in source
+def unpublished(data: PreparedDataset) -> dict[str, tuple[str, ...]]:
+    """{raw file without a published checksum: the names under which it may lie in its folder}."""
+    return {file.name: file.forms for file in data.build().raw_files() if data.raw[file.name] is None}
 
 
 def experiment(params: Params, name: str) -> Experiment:
@@ -218,11 +220,15 @@ def check_key(what: str, found: str, planned: str | None) -> None:
 def raw_folder(data: PreparedDataset) -> Path:
     """Where the raw files are: ``source`` when it is a folder, else where they are downloaded to.
 
-    The official files of a kind are downloaded once for all datasets made from them.
+    The official files of a kind are downloaded once for all datasets made from them. What an address gives without a
+    published checksum lies apart from what another address gives.
     """
     if data.source is not None and not is_address(data.source):
         return source_folder(data.source, f"datasets.{data.name}.source")
-    return places.raw(data.kind if data.source is None else data.name)
+    if data.source is None:
+        return places.raw(data.kind)
+    address = data.spec.get("source")
+    return places.raw(data.name if address is None else f"{data.name}_{keys.key(address)[:8]}")
 
 
 def raw_spec(data: PreparedDataset) -> dict[str, Any]:

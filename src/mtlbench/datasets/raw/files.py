@@ -33,7 +33,8 @@ class RawFile:
 
     ``urls`` are tried in order; empty when it cannot be downloaded without an account, then ``instructions``
     says how a person gets it. ``sha256`` (else ``md5``) and ``bytes`` are checked when given and enter the dataset's
-    key. A file that is not ``required`` is downloaded too, but preparing does without it.
+    key. A file that is not ``required`` is downloaded too, but preparing does without it. ``unpacked`` names the folder
+    that may lie in the place of a package, "" where only the package itself is read.
     """
 
     name: str
@@ -44,6 +45,12 @@ class RawFile:
     instructions: str = ""
     required: bool = True
     login: Login | None = None
+    unpacked: str = ""
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The names under which it may lie in its folder; the first one that is there is read."""
+        return (self.name, self.unpacked) if self.unpacked else (self.name,)
 
 
 def require(raw: Path, files: Sequence[RawFile]) -> None:
