@@ -24,9 +24,9 @@ def test_what_is_read_from_the_text_is_what_python_sees(kind: str, name: str) ->
     for option, default in options.items():
         read = ... if fields[option].is_required() else fields[option].default
         assert read == (... if default is inspect.Parameter.empty else default)
-    for constant in ("single_task", "size_multiple", "version", "paper", "family"):
+    for constant in ("single_task", "size_multiple", "version", "paper", "family", "display", "paper_title"):
         if hasattr(loaded, constant):
-            default = {"single_task": False, "size_multiple": 1}.get(constant)
+            default = {"single_task": False, "size_multiple": 1, "display": "", "paper_title": ""}.get(constant)
             assert found.constants.get(constant, default) == getattr(loaded, constant), constant
 
 

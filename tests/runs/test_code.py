@@ -72,6 +72,7 @@ EDITS = [
         False,
     ),
     ("weightings/_base.py", "values.isfinite(), values, 1.0", "values.isfinite(), values, 2.0", True),
+    ("weightings/dwa.py", 'display: ClassVar[str] = "DWA"', 'display: ClassVar[str] = "Average"', False),
     ("weightings/cagrad.py", "import torch", "import torch as torch2", False),
     ("models/blocks/attention.py", "nn.Sigmoid()", "nn.Tanh()", True),
     ("models/segnet_split.py", "decoded[0]", "decoded[1]", False),

@@ -22,6 +22,10 @@ class Model(nn.Module):
     family: ClassVar[str]
     #: Where the architecture comes from: "Author et al., venue year (arXiv number)".
     paper: ClassVar[str]
+    #: Its name in tables and figures, for people; without one the class's name serves.
+    display: ClassVar[str] = ""
+    #: The title of the paper, for the bibliography.
+    paper_title: ClassVar[str] = ""
     #: True for a network of one task: a grid then trains one cell per task and joins them in one row.
     single_task: ClassVar[bool] = False
     #: Height and width must be multiples of this.

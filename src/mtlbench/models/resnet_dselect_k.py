@@ -23,7 +23,11 @@ class ResNetDSelectK(Model):
     """
 
     family = "resnet"
+    display = "DSelect-k (ResNet)"
     paper = "Hazimeh et al., NeurIPS 2021 (arXiv 2106.03760)"
+    paper_title = (
+        "DSelect-k: Differentiable Selection in the Mixture of Experts with Applications to Multi-Task Learning"
+    )
     size_multiple = 8
     smallest_batch = 2
 

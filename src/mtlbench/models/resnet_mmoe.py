@@ -21,7 +21,9 @@ class ResNetMMoE(Model):
     """
 
     family = "resnet"
+    display = "MMoE (ResNet)"
     paper = "Ma et al., KDD 2018 (doi 10.1145/3219819.3220007)"
+    paper_title = "Modeling Task Relationships in Multi-Task Learning with Multi-Gate Mixture-of-Experts"
     size_multiple = 8
     smallest_batch = 2
 

@@ -23,7 +23,9 @@ class ResNetMTAN(Model):
     """
 
     family = "resnet"
+    display = "MTAN (ResNet)"
     paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    paper_title = "End-to-End Multi-Task Learning with Attention"
     size_multiple = 8
     smallest_batch = 2
 

@@ -11,7 +11,11 @@ class ResNetNDDR(MixedTowers):
     """NDDR-CNN: one DeepLabv3 per task; after each of the four layers every task projects all features to its own."""
 
     family = "resnet"
+    display = "NDDR-CNN (ResNet)"
     paper = "Gao et al., CVPR 2019 (arXiv 1801.08297)"
+    paper_title = (
+        "NDDR-CNN: Layerwise Feature Fusing in Multi-Task CNNs by Neural Discriminative Dimensionality Reduction"
+    )
     size_multiple = 8
     smallest_batch = 2
 

@@ -14,7 +14,11 @@ class ResNetPLE(ExtractionNetwork):
     """
 
     family = "resnet"
+    display = "PLE (ResNet)"
     paper = "Tang et al., RecSys 2020 (doi 10.1145/3383313.3412236)"
+    paper_title = (
+        "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning (MTL) Model for Personalized Recommendations"
+    )
     size_multiple = 8
     smallest_batch = 2
 

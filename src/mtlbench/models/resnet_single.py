@@ -14,7 +14,9 @@ class ResNetSingle(Model):
     """One DeepLabv3 on a dilated ResNet for one task: the baseline of the comparison."""
 
     family = "resnet"
+    display = "DeepLabv3 (ResNet)"
     paper = "Chen et al., 2017 (arXiv 1706.05587)"
+    paper_title = "Rethinking Atrous Convolution for Semantic Image Segmentation"
     single_task = True
     size_multiple = 8
     smallest_batch = 2

@@ -14,7 +14,9 @@ class ResNetSplit(Model):
     """One dilated ResNet with a DeepLabv3 head per task."""
 
     family = "resnet"
+    display = "Split (ResNet)"
     paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    paper_title = "End-to-End Multi-Task Learning with Attention"
     size_multiple = 8
     smallest_batch = 2
 

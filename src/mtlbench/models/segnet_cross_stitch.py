@@ -22,7 +22,9 @@ class SegNetCrossStitch(Model):
     """
 
     family = "segnet"
+    display = "Cross-Stitch (SegNet)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
+    paper_title = "Cross-Stitch Networks for Multi-Task Learning"
     size_multiple = 32
 
     def __init__(

@@ -26,7 +26,9 @@ class SegNetDense(Model):
     """
 
     family = "segnet"
+    display = "Dense (SegNet)"
     paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    paper_title = "End-to-End Multi-Task Learning with Attention"
     size_multiple = 32
 
     def __init__(

@@ -14,7 +14,9 @@ class SegNetMTAN(Model):
     """MTAN: one shared SegNet from which each task selects features with attention masks."""
 
     family = "segnet"
+    display = "MTAN (SegNet)"
     paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    paper_title = "End-to-End Multi-Task Learning with Attention"
     size_multiple = 32
 
     def __init__(

@@ -13,7 +13,9 @@ class SegNetSingle(Model):
     """One SegNet for one task: the baseline of the comparison."""
 
     family = "segnet"
+    display = "SegNet"
     paper = "Badrinarayanan et al., TPAMI 2017 (arXiv 1511.00561)"
+    paper_title = "SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image Segmentation"
     single_task = True
     size_multiple = 32
 

@@ -13,7 +13,9 @@ class SegNetSplitDeep(Model):
     """One SegNet with a head per task, every convolution of the backbone doubled."""
 
     family = "segnet"
+    display = "Split, deep (SegNet)"
     paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    paper_title = "End-to-End Multi-Task Learning with Attention"
     size_multiple = 32
 
     def __init__(

@@ -15,7 +15,9 @@ class SegNetSplitWide(Model):
     """One SegNet with a head per task and 1024 innermost filters: about as many parameters as MTAN."""
 
     family = "segnet"
+    display = "Split, wide (SegNet)"
     paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    paper_title = "End-to-End Multi-Task Learning with Attention"
     size_multiple = 32
 
     def __init__(

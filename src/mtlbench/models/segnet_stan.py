@@ -14,7 +14,9 @@ class SegNetSTAN(Model):
     """MTAN with one task: what the attention masks bring without any sharing."""
 
     family = "segnet"
+    display = "STAN (SegNet)"
     paper = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    paper_title = "End-to-End Multi-Task Learning with Attention"
     single_task = True
     size_multiple = 32
 

@@ -56,6 +56,11 @@ class Entry:
                     found[option] = option_types.Simplex()
         return found
 
+    @property
+    def display(self) -> str:
+        """The name for people: the constant ``display``, else the class's name."""
+        return str(self.constants.get("display") or self.class_name)
+
     def load(self) -> Any:
         """Import the module and return the class."""
         name = f"mtlbench.{self.kind}.{self.name}"

@@ -12,6 +12,7 @@ from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.evidence.pairs import PairTests
 from mtlbench.report.figures.all import draw_all
 from mtlbench.report.page import numbers
+from mtlbench.report.page.citations import citations
 from mtlbench.report.page.escape import markdown_text
 from mtlbench.report.page.latex import compact, latex
 from mtlbench.report.page.markdown import markdown
@@ -85,6 +86,7 @@ def _table_caption(grid: Grid) -> str:
 
 def _write_tables(analysis: Analysis, table: Table, caption: str, out: Path) -> None:
     report = analysis.grid.input
+    write_text(out / "citations.bib", citations(analysis))
     write_text(out / "table.md", f"{markdown(table)}\n{markdown_text(caption)}\n")
     write_text(out / "table.tex", latex(table, caption, f"tab:{report.name}"))
     write_text(out / "table_compact.tex", compact(table, caption, f"tab:{report.name}-compact"))

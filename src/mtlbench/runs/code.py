@@ -33,6 +33,9 @@ _APART = (
     "mtlbench.training.processes.signals", "mtlbench.training.processes.launch",
 )  # fmt: skip
 
+#: Constants of entries that say something to people and compute nothing.
+_TOLD = ("display", "paper_title")
+
 
 def of_training(recipe: Recipe) -> Code:
     """The code of a cell's training: that of its model, its weighting and its tasks, and the training loop."""
@@ -98,7 +101,7 @@ def _read(module: str, path: Path) -> tuple[str, tuple[str, ...]]:
 def _normal(node: Any) -> Any:
     """What a syntax tree says, in the same form for every version of Python: no positions, docstrings, empty fields."""
     if isinstance(node, list):
-        return [_normal(item) for item in node if not _is_text(item)]
+        return [_normal(item) for item in node if not (_is_text(item) or _is_told(item))]
     if not isinstance(node, ast.AST):
         return node
     left_out = ("ctx", "kind", "type_comment", "type_ignores")
@@ -111,6 +114,14 @@ def _normal(node: Any) -> Any:
 def _is_text(node: Any) -> bool:
     """A docstring, or a string that stands alone."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_told(node: Any) -> bool:
+    """The assignment of a name or a title for people (:data:`_TOLD`)."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return False
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return all(isinstance(target, ast.Name) and target.id in _TOLD for target in targets)
 
 
 def _imports(tree: ast.Module, package: str) -> Iterator[str]:

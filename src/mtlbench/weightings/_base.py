@@ -27,6 +27,10 @@ class Weighting(nn.Module):
 
     #: Where it comes from: "Author et al., venue year (arXiv number)".
     paper: ClassVar[str]
+    #: Its name in tables and figures, for people; without one the class's name serves.
+    display: ClassVar[str] = ""
+    #: The title of the paper, for the bibliography.
+    paper_title: ClassVar[str] = ""
     #: True when each task's gradient of the shared parameters is needed (T backward passes). Such a method leaves them
     #: a gradient made from those that :meth:`all_reduce` added up.
     needs_gradients: ClassVar[bool] = False

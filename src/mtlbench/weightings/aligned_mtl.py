@@ -21,7 +21,9 @@ class AlignedMTL(GradientWeighting):
     T times the float32 precision of the largest are left out, as in the authors' code.
     """
 
+    display: ClassVar[str] = "Aligned-MTL"
     paper: ClassVar[str] = "Senushkin et al., CVPR 2023 (arXiv 2305.19000)"
+    paper_title: ClassVar[str] = "Independent Component Alignment for Multi-Task Learning"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(

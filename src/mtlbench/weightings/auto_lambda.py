@@ -28,7 +28,9 @@ class AutoLambda(Weighting):
     restored from a copy, bit for bit. A step costs two backward and four forward passes more.
     """
 
+    display: ClassVar[str] = "Auto-Lambda"
     paper: ClassVar[str] = "Liu et al., TMLR 2022 (arXiv 2202.03091)"
+    paper_title: ClassVar[str] = "Auto-Lambda: Disentangling Dynamic Task Relationships"
     wants_held_out: ClassVar[bool] = True
 
     task_weights: Tensor

@@ -22,7 +22,9 @@ class CAGrad(GradientWeighting):
     nash-mtl, FAMO: near the sum of the gradients); ``libmtl``: 1 / (1 + c^2); ``paper``: 1 (also torchjd).
     """
 
+    display: ClassVar[str] = "CAGrad"
     paper: ClassVar[str] = "Liu et al., NeurIPS 2021 (arXiv 2110.14048)"
+    paper_title: ClassVar[str] = "Conflict-Averse Gradient Descent for Multi-task Learning"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(

@@ -18,7 +18,9 @@ class ConFIG(GradientWeighting):
     pseudoinverse then gives the one that comes nearest (nothing for two opposite gradients), and the log reports it.
     """
 
+    display: ClassVar[str] = "ConFIG"
     paper: ClassVar[str] = "Liu et al., ICLR 2025 (arXiv 2408.11104)"
+    paper_title: ClassVar[str] = "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks"
     needs_gradients: ClassVar[bool] = True
 
     def task_weights(self, gram: Tensor, losses: Tensor) -> Tensor:

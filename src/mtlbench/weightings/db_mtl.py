@@ -20,7 +20,9 @@ class DBMTL(GradientWeighting):
     The y_t (T times the shared parameters) are part of the state.
     """
 
+    display: ClassVar[str] = "DB-MTL"
     paper: ClassVar[str] = "Lin et al., 2023 (arXiv 2308.12029)"
+    paper_title: ClassVar[str] = "Dual-Balancing for Multi-Task Learning"
     needs_gradients: ClassVar[bool] = True
 
     means: Tensor

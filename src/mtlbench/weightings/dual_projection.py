@@ -19,7 +19,9 @@ class DualProjection(GradientWeighting):
     g_0 + sum of u_t g_t with u >= 0, here exact for up to 12 tasks and without the small regularisation of torchjd.
     """
 
+    display: ClassVar[str] = "DualProj"
     paper: ClassVar[str] = "Lopez-Paz and Ranzato, NeurIPS 2017 (arXiv 1706.08840)"
+    paper_title: ClassVar[str] = "Gradient Episodic Memory for Continual Learning"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(self, tasks: Sequence[str]) -> None:

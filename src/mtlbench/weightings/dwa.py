@@ -26,7 +26,9 @@ class DWA(Weighting):
     the first n + 1 steps. Those codes also take the mean over the tasks instead of the sum, which is not done here.
     """
 
+    display: ClassVar[str] = "DWA"
     paper: ClassVar[str] = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
+    paper_title: ClassVar[str] = "End-to-End Multi-Task Learning with Attention"
 
     epoch_weights: Tensor
     recent: Tensor

@@ -15,6 +15,7 @@ class Equal(Weighting):
     divides the learning rate by T under SGD.
     """
 
+    display: ClassVar[str] = "Equal"
     paper: ClassVar[str] = "the sum of the losses (Caruana, Machine Learning 28, 1997)"
 
     def weights(self, losses: Tensor) -> Tensor:

@@ -20,7 +20,9 @@ class ExcessMTL(GradientWeighting):
     first excess is 0 stays at relative excess 0.
     """
 
+    display: ClassVar[str] = "ExcessMTL"
     paper: ClassVar[str] = "He et al., ICML 2024 (arXiv 2402.02009)"
+    paper_title: ClassVar[str] = "Robust Multi-Task Learning with Excess Risks"
     needs_gradients: ClassVar[bool] = True
 
     squares: Tensor

@@ -19,7 +19,9 @@ class FairGrad(GradientWeighting):
     instead of nonlinear least squares; some codes (not LibMTL) also multiply the result by T.
     """
 
+    display: ClassVar[str] = "FairGrad"
     paper: ClassVar[str] = "Ban and Ji, ICML 2024 (arXiv 2402.15638)"
+    paper_title: ClassVar[str] = "Fair Resource Allocation in Multi-Task Learning"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(

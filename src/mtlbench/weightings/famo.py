@@ -25,7 +25,9 @@ class FAMO(Weighting):
     The authors' code clips the gradients before the backward pass, which does nothing; there is no clipping here.
     """
 
+    display: ClassVar[str] = "FAMO"
     paper: ClassVar[str] = "Liu et al., NeurIPS 2023 (arXiv 2306.03792)"
+    paper_title: ClassVar[str] = "FAMO: Fast Adaptive Multitask Optimization"
     wants_losses_after_step: ClassVar[bool] = True
 
     logits: Tensor

@@ -15,7 +15,11 @@ class GLS(Weighting):
     Losses must not be negative; one below 1e-12 counts as 1e-12 in the weights.
     """
 
+    display: ClassVar[str] = "GLS"
     paper: ClassVar[str] = "Chennupati et al., CVPR workshops 2019 (arXiv 1904.08492)"
+    paper_title: ClassVar[str] = (
+        "MultiNet++: Multi-Stream Feature Aggregation and Geometric Loss Strategy for Multi-Task Learning"
+    )
 
     def weights(self, losses: Tensor) -> Tensor:
         """The derivatives (T,) of the geometric mean with respect to the losses."""

@@ -23,7 +23,9 @@ class GO4Align(Weighting):
     random centres. Losses below 1e-12 count as 1e-12.
     """
 
+    display: ClassVar[str] = "GO4Align"
     paper: ClassVar[str] = "Shen et al., NeurIPS 2024 (arXiv 2404.06486)"
+    paper_title: ClassVar[str] = "GO4Align: Group Optimization for Multi-Task Alignment"
 
     indicators: Tensor
     partitions: Tensor

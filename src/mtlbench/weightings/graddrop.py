@@ -20,7 +20,9 @@ class GradDrop(GradientWeighting):
     acts on those of activations. The logged weight is the share of a task's gradient (sum of absolute values) kept.
     """
 
+    display: ClassVar[str] = "GradDrop"
     paper: ClassVar[str] = "Chen et al., NeurIPS 2020 (arXiv 2010.06808)"
+    paper_title: ClassVar[str] = "Just Pick a Sign: Optimizing Deep Multitask Models with Gradient Sign Dropout"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(

@@ -23,7 +23,11 @@ class GradNorm(GradientWeighting):
     weights are a softmax instead of being renormalised after each step. s is learned by the model's optimiser.
     """
 
+    display: ClassVar[str] = "GradNorm"
     paper: ClassVar[str] = "Chen et al., ICML 2018 (arXiv 1711.02257)"
+    paper_title: ClassVar[str] = (
+        "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask Networks"
+    )
     needs_gradients: ClassVar[bool] = True
 
     first_losses: Tensor

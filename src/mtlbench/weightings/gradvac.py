@@ -25,7 +25,11 @@ class GradVac(GradientWeighting):
     targets start at 0. LibMTL moves the target only where c < p; the paper (and this) at every pair.
     """
 
+    display: ClassVar[str] = "GradVac"
     paper: ClassVar[str] = "Wang et al., ICLR 2021 (arXiv 2010.05874)"
+    paper_title: ClassVar[str] = (
+        "Gradient Vaccine: Investigating and Improving Multi-task Optimization in Massively Multilingual Models"
+    )
     needs_gradients: ClassVar[bool] = True
 
     targets: Tensor

@@ -17,7 +17,9 @@ class IMTL(GradientWeighting):
     gradient of their scaled loss. The logged weights are those of the unscaled gradients, exp(s_t) a_t.
     """
 
+    display: ClassVar[str] = "IMTL"
     paper: ClassVar[str] = "Liu et al., ICLR 2021 (openreview IMPnRXEWpvr)"
+    paper_title: ClassVar[str] = "Towards Impartial Multi-task Learning"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(self, tasks: Sequence[str]) -> None:

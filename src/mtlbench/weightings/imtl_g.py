@@ -16,7 +16,9 @@ class IMTLG(GradientWeighting):
     huge where their sum nearly vanishes: that is the method's, not the solver's.
     """
 
+    display: ClassVar[str] = "IMTL-G"
     paper: ClassVar[str] = "Liu et al., ICLR 2021 (openreview IMPnRXEWpvr)"
+    paper_title: ClassVar[str] = "Towards Impartial Multi-task Learning"
     needs_gradients: ClassVar[bool] = True
 
     def task_weights(self, gram: Tensor, losses: Tensor) -> Tensor:

@@ -16,7 +16,9 @@ class IMTLL(Weighting):
     learned by the model's optimiser; the weight is exp(s_t). The total may become negative.
     """
 
+    display: ClassVar[str] = "IMTL-L"
     paper: ClassVar[str] = "Liu et al., ICLR 2021 (openreview IMPnRXEWpvr)"
+    paper_title: ClassVar[str] = "Towards Impartial Multi-task Learning"
 
     def __init__(self, tasks: Sequence[str]) -> None:
         super().__init__(tasks)

@@ -21,7 +21,9 @@ class MGDA(GradientWeighting):
     find the weights, which then apply to the gradients themselves, as in the authors' code.
     """
 
+    display: ClassVar[str] = "MGDA"
     paper: ClassVar[str] = "Sener and Koltun, NeurIPS 2018 (arXiv 1810.04650)"
+    paper_title: ClassVar[str] = "Multi-Task Learning as Multi-Objective Optimization"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(

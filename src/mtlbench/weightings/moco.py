@@ -24,7 +24,9 @@ class MoCo(GradientWeighting):
     instead of the projection, as LibMTL's code does after the authors'.
     """
 
+    display: ClassVar[str] = "MoCo"
     paper: ClassVar[str] = "Fernando et al., ICLR 2023 (arXiv 2210.12624)"
+    paper_title: ClassVar[str] = "Mitigating Gradient Bias in Multi-objective Learning: A Provably Convergent Approach"
     needs_gradients: ClassVar[bool] = True
 
     tracked_gradients: Tensor

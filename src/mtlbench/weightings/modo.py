@@ -24,7 +24,11 @@ class MoDo(GradientWeighting):
     therefore leaves l at 1/T. G_1 (T times the shared parameters) is part of the state.
     """
 
+    display: ClassVar[str] = "MoDo"
     paper: ClassVar[str] = "Chen et al., NeurIPS 2023 (arXiv 2305.20057)"
+    paper_title: ClassVar[str] = (
+        "Three-Way Trade-Off in Multi-Objective Learning: Optimization, Generalization and Conflict-Avoidance"
+    )
     needs_gradients: ClassVar[bool] = True
 
     before: Tensor

@@ -23,7 +23,9 @@ class NashMTL(GradientWeighting):
     gradient is weighted, task-specific parameters get their own gradient (there: times a_t).
     """
 
+    display: ClassVar[str] = "Nash-MTL"
     paper: ClassVar[str] = "Navon et al., ICML 2022 (arXiv 2202.01017)"
+    paper_title: ClassVar[str] = "Multi-Task Learning as a Bargaining Game"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(

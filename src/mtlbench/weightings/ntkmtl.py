@@ -20,7 +20,11 @@ class NTKMTL(GradientWeighting):
     also multiplies by T, which is left out here. A task without gradient gets weight 0.
     """
 
+    display: ClassVar[str] = "NTKMTL"
     paper: ClassVar[str] = "Qin et al., NeurIPS 2025 (arXiv 2510.18258)"
+    paper_title: ClassVar[str] = (
+        "NTKMTL: Mitigating Task Imbalance in Multi-Task Learning from Neural Tangent Kernel Perspective"
+    )
     needs_gradients: ClassVar[bool] = True
 
     def __init__(

@@ -16,7 +16,9 @@ class PCGrad(GradientWeighting):
     projections stay in the span of the gradients, so they are done on coefficients with the Gram matrix.
     """
 
+    display: ClassVar[str] = "PCGrad"
     paper: ClassVar[str] = "Yu et al., NeurIPS 2020 (arXiv 2001.06782)"
+    paper_title: ClassVar[str] = "Gradient Surgery for Multi-Task Learning"
     needs_gradients: ClassVar[bool] = True
 
     def task_weights(self, gram: Tensor, losses: Tensor) -> Tensor:

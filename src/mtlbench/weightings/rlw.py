@@ -19,7 +19,9 @@ class RLW(Weighting):
     training loop seeds at every step.
     """
 
+    display: ClassVar[str] = "RLW"
     paper: ClassVar[str] = "Lin et al., TMLR 2022 (arXiv 2111.10603)"
+    paper_title: ClassVar[str] = "Reasonable Effectiveness of Random Weighting: A Litmus Test for Multi-Task Learning"
 
     def __init__(
         self,

@@ -24,7 +24,11 @@ class SDMGrad(GradientWeighting):
     published code the three matrices of gradients are one tensor, so there, too, the last batch decides alone.)
     """
 
+    display: ClassVar[str] = "SDMGrad"
     paper: ClassVar[str] = "Xiao et al., NeurIPS 2023 (arXiv 2305.18409)"
+    paper_title: ClassVar[str] = (
+        "Direction-oriented Multi-objective Learning: Simple and Provable Stochastic Algorithms"
+    )
     needs_gradients: ClassVar[bool] = True
 
     shares: Tensor

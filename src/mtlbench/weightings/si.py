@@ -14,7 +14,9 @@ class SI(Weighting):
     section 6. Losses must not be negative; one below 1e-12 counts as 1e-12 in the weights.
     """
 
+    display: ClassVar[str] = "SI"
     paper: ClassVar[str] = "Navon et al., ICML 2022 (arXiv 2202.01017)"
+    paper_title: ClassVar[str] = "Multi-Task Learning as a Bargaining Game"
 
     def weights(self, losses: Tensor) -> Tensor:
         """The inverse losses (T,)."""

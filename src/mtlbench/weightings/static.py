@@ -17,6 +17,7 @@ class Static(Weighting):
     In a cell of a single task the weights are ignored, like those of every weighting.
     """
 
+    display: ClassVar[str] = "Static"
     paper: ClassVar[str] = "fixed scalarization (Xin et al., NeurIPS 2022, arXiv 2209.11379, discuss it)"
 
     task_weights: Tensor

@@ -20,7 +20,9 @@ class STCH(Weighting):
     T softmax(log(L_t / N_t) / mu) / L_t. Losses must not be negative; below 1e-12 they count as 1e-12.
     """
 
+    display: ClassVar[str] = "STCH"
     paper: ClassVar[str] = "Lin et al., ICML 2024 (arXiv 2402.19078)"
+    paper_title: ClassVar[str] = "Smooth Tchebycheff Scalarization for Multi-Objective Optimization"
 
     nadir: Tensor
     smooth: Tensor

@@ -20,7 +20,11 @@ class Uncertainty(Weighting):
     model's optimiser. The total may become negative, that is legitimate; the weight is exp(-s_t) / 2.
     """
 
+    display: ClassVar[str] = "Uncertainty"
     paper: ClassVar[str] = "Kendall et al., CVPR 2018 (arXiv 1705.07115)"
+    paper_title: ClassVar[str] = (
+        "Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics"
+    )
 
     def __init__(
         self,

@@ -18,7 +18,9 @@ class UPGrad(GradientWeighting):
     solution of a quadratic programme, here exact for up to 12 tasks and without the small regularisation of torchjd.
     """
 
+    display: ClassVar[str] = "UPGrad"
     paper: ClassVar[str] = "Quinton and Rey, 2024 (arXiv 2406.16232)"
+    paper_title: ClassVar[str] = "Jacobian Descent for Multi-Objective Optimization"
     needs_gradients: ClassVar[bool] = True
 
     def __init__(self, tasks: Sequence[str]) -> None:

@@ -20,7 +20,9 @@ class UWSO(Weighting):
     through them). The weights sum to 1. The paper tunes the temperature for each dataset.
     """
 
+    display: ClassVar[str] = "UW-SO"
     paper: ClassVar[str] = "Kirchdorfer et al., GCPR 2024 (arXiv 2408.07985)"
+    paper_title: ClassVar[str] = "Analytical Uncertainty-Based Loss Weighting in Multi-Task Learning"
 
     def __init__(
         self,

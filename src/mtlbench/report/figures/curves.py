@@ -105,7 +105,7 @@ def has_baseline(grid: Grid) -> bool:
 
 def _legend(figure: Any, palette: dict[str, str], grid: Grid) -> None:
     handles = [
-        Line2D([], [], color=colour, label=name, **line_look(i, len(palette)) | {"markevery": 1})
+        Line2D([], [], color=colour, label=grid.titles[name], **line_look(i, len(palette)) | {"markevery": 1})
         for i, (name, colour) in enumerate(palette.items())
     ]
     if has_baseline(grid):
@@ -141,7 +141,7 @@ def _quantity(grid: Grid, task: str, metric: Metric | None) -> str:
 
 
 def _alt(rows: Sequence[Row]) -> str:
-    return f"Line plots over the epochs for {', '.join(row.weighting for row in rows)}"
+    return f"Line plots over the epochs for {', '.join(row.weighting_title for row in rows)}"
 
 
 def model_curves(grid: Grid, model: str, folder: Path) -> list[Picture]:
@@ -164,8 +164,8 @@ def model_curves(grid: Grid, model: str, folder: Path) -> list[Picture]:
             _legend(figure, palette, grid)
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             caption = (
-                f"{model}: the primary metric (above) and the loss (below) of each task over the epochs, on the "
-                f"{SPLITS[grid.unseen]} images (solid) and the training images (dashed). {BAND} The gap between "
+                f"{grid.titles[model]}: the primary metric (above) and the loss (below) of each task over the epochs, "
+                f"on the {SPLITS[grid.unseen]} images (solid) and the training images (dashed). {BAND} The gap between "
                 f"the two is overfitting.{CLIPPED if clipped else ''}"
             )
             pictures.append(save(figure, folder, f"curves_{model}{suffix}", caption, _alt(rows)))
@@ -193,7 +193,7 @@ def all_metrics(grid: Grid, model: str, folder: Path) -> Picture:
             figure,
             folder,
             f"metrics_{model}",
-            f"{model}: all metrics over the epochs. {BAND}{CLIPPED if clipped else ''}",
+            f"{grid.titles[model]}: all metrics over the epochs. {BAND}{CLIPPED if clipped else ''}",
             _alt(rows),
         )
 
@@ -213,7 +213,7 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
                 for column, model in enumerate(models):
                     panel = axes[line, column]
                     _panel(panel, grid, multi_task_rows(grid, model), palette, name, primary)
-                    panel.set_title(model if line == 0 else "", fontsize=8.5)
+                    panel.set_title(grid.titles[model] if line == 0 else "", fontsize=8.5)
                     panel.set_ylabel(f"{task_title(name)}\n{_quantity(grid, name, primary)}" if column == 0 else "")
                 _widest(axes[line])
             clipped = sum(mark_clipped(panel) for panel in axes.flat) > 0
@@ -231,7 +231,7 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
                 f"The primary metric of each task for all models: {split} (solid) and train (dashed).{crowd} {BAND}"
                 f"{CLIPPED if clipped else ''}"
             )
-            alt = f"Line plots, a column for each of: {', '.join(models)}"
+            alt = f"Line plots, a column for each of: {', '.join(grid.titles[model] for model in models)}"
             pictures.append(save(figure, folder, f"curves_overview{suffix}", caption, alt))
     return pictures
 

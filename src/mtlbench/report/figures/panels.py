@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures.mosaic import error_picture, mosaic, overlay, wrong_over
 from mtlbench.report.figures.style import Picture, chunks, save
-from mtlbench.report.rows.grid import SINGLE, Grid, Row
+from mtlbench.report.rows.grid import Grid, Row
 from mtlbench.report.rows.text import task_title
 from mtlbench.tasks import Task
 
@@ -93,7 +93,7 @@ def compared_models(analysis: Analysis, folder: Path) -> list[Picture]:
                 f"{task_title(name)}: the same test images for all models (best weighting of each), prediction above "
                 f"and error below; {_range_text(task)}."
             )
-            alt = f"Pictures of test images, a column for each of: {', '.join(row.model for row, _ in group)}"
+            alt = f"Pictures of test images, a column for each of: {', '.join(row.model_title for row, _ in group)}"
             pictures.append(save(figure, folder, f"compare_{name}{suffix}", caption, alt, vector=False))
     return pictures
 
@@ -106,7 +106,7 @@ def _comparison(name: str, task: Task, group: Sequence[tuple[Row, Samples]]) -> 
         lines.append([np.moveaxis(samples["image"][i], 0, -1), *(task.draw(prediction) for prediction, _ in pairs)])
         lines.append([task.draw(pairs[0][1]), *(error_picture(task, *pair) for pair in pairs)])
     names = ["input |\nprediction", "ground truth |\nerror"] * (len(lines) // 2)
-    return mosaic(lines, ["", *(f"{row.model}\n{row.weighting or SINGLE}" for row, _ in group)], names)
+    return mosaic(lines, ["", *(f"{row.model_title}\n{row.weighting_title}" for row, _ in group)], names)
 
 
 def _range_text(task: Task) -> str:

@@ -58,7 +58,8 @@ def cost_quality(analysis: Analysis, folder: Path) -> Picture | None:
         for axes in panels[:, 0]:
             axes.set_ylabel(column.metric.display + (f" [{column.metric.unit}]" if column.metric.unit else ""))
         handles = [_marker(BASELINE, "s", "single-task (all networks)")]
-        handles += [_marker(colour, "o", model) for model, colour in list(palette.items())[: len(COLOURS)]]
+        named = list(palette.items())[: len(COLOURS)]
+        handles += [_marker(colour, "o", analysis.grid.titles[model]) for model, colour in named]
         legend_above(figure, handles)
         caption = (
             f"Cost against {column.metric.display}, one point per row. The line joins the rows that no other row beats "
@@ -135,7 +136,7 @@ def replacement(analysis: Analysis) -> pd.DataFrame:
             name: value / one if (value := getattr(found, name)) and (one := getattr(whole, name)) else np.nan
             for name, _, _ in _AXES
         }
-        records.append({"row": row.label, "model": row.model, "weighting": row.weighting, **shares})
+        records.append({"row": row.name, "model": row.model, "weighting": row.weighting, **shares})
     return pd.DataFrame(records)
 
 
@@ -166,7 +167,7 @@ def replacement_figure(analysis: Analysis, folder: Path) -> Picture | None:
             axes.set_xlim(0, max(1.25, float(np.nanmax(ends)) * 1.1))
             tidy(axes, "x")
             axes.tick_params(axis="y", length=0)
-        panels[0].set_yticks(range(len(means)), means.index)
+        panels[0].set_yticks(range(len(means)), [analysis.grid.titles[model] for model in means.index])
         panels[0].set_ylim(len(means) - 0.5, -0.5)
         caption = (
             "What one multi-task network costs relative to the single-task networks that it replaces (dashed line: the "

@@ -36,12 +36,12 @@ def trajectories(grid: Grid, model: str, folder: Path) -> list[Picture]:
     )  # fmt: skip
     pictures = []
     for name, prefix, lines, label, caption in kinds:
-        tables = {row.weighting: recorded(row, prefix) for row in multi_task_rows(grid, model)}
+        tables = {row.weighting_title: recorded(row, prefix) for row in multi_task_rows(grid, model)}
         tables = {weighting: found for weighting, found in tables.items() if any(_varies(t) for t in found.values())}
         if tables:
             figure = _trajectory_figure(tables, lines, label, titles)
             alt = f"Line plots over the epochs for {', '.join(tables)}"
-            pictures.append(save(figure, folder, f"{name}_{model}", f"{model}: {caption}. {BAND}", alt))
+            pictures.append(save(figure, folder, f"{name}_{model}", f"{grid.titles[model]}: {caption}. {BAND}", alt))
     return pictures
 
 

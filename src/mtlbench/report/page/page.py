@@ -15,13 +15,13 @@ from mtlbench.report.evidence import published, stability
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures.all import Sections
 from mtlbench.report.page.against import family
+from mtlbench.report.page.citations import citations
 from mtlbench.report.page.findings import findings, gaps
 from mtlbench.report.page.headline import headline
 from mtlbench.report.page.tables import Table
 from mtlbench.report.rows import text
 from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.costs import cost
-from mtlbench.report.rows.grid import SINGLE
 from mtlbench.runs import code
 
 
@@ -41,7 +41,7 @@ def render(page: Page) -> str:
         loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.globals.update(text=text, protocol_of=published.protocol_of, SINGLE=SINGLE)
+    environment.globals.update(text=text, protocol_of=published.protocol_of)
     analysis = page.analysis
     return environment.get_template("report.html.jinja").render(
         css=Markup(folder.joinpath("report.css").read_text(encoding="utf-8")),
@@ -56,6 +56,7 @@ def render(page: Page) -> str:
         interval_rows=interval_rows(analysis),
         family=family(analysis),
         gaps=gaps(analysis),
+        citations=citations(analysis),
         costs=cost_rows(analysis),
         stability=stability_tables(analysis),
         published=published.beside(analysis.grid),
@@ -93,7 +94,7 @@ def cost_rows(analysis: Analysis) -> list[dict[str, str]]:
     for row in analysis.grid.rows:
         known = cost(row)
         found.append({
-            "Model": row.model, "Weighting": row.weighting or SINGLE, "Parameters": text.count(known.parameters),
+            "Model": row.model_title, "Weighting": row.weighting_title, "Parameters": text.count(known.parameters),
             "#P": text.number(analysis.parameter_ratio[row.slug], 2), "FLOPs / image": text.count(known.flops),
             "Training / epoch": text.seconds(known.seconds_per_epoch),
             "Inference / image": text.seconds(known.inference_seconds),

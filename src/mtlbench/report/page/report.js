@@ -6,7 +6,7 @@
   const heads = Array.from(table.querySelectorAll(".columns th"));
   const shown = document.getElementById("shown");
   const filter = document.getElementById("filter");
-  const words = rows.map((row) => (row.cells[0].textContent + " " + row.cells[1].textContent).toLowerCase());
+  const words = rows.map((row) => [row.cells[0].textContent, row.cells[1].textContent, row.dataset.names].join(" ").toLowerCase());
 
   // A number, or null for a dash: those go last whichever way the column is sorted.
   const value = (row, column) => {

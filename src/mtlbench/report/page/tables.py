@@ -21,11 +21,15 @@ class TableCell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row: names, number of seeds, the cells in the order of the columns, mean rank and #P."""
+    """One row: names, number of seeds, the cells in the order of the columns, mean rank and #P.
+
+    ``model`` and ``weighting`` are for people, ``names`` are both as in params.yaml.
+    """
 
     slug: str
     model: str
     weighting: str
+    names: tuple[str, str]
     single_task: bool
     seeds: int
     wanted: int
@@ -73,7 +77,8 @@ def _row(analysis: Analysis, row: Row) -> TableRow:
         cells.append(TableCell(text, mean(found), mark, _dash_reason(text, reason)))
     rank, ratio = float(analysis.mean_rank[row.slug]), analysis.parameter_ratio[row.slug]
     return TableRow(
-        row.slug, row.model, row.weighting or SINGLE, row.single_task, len(row.seeds),
+        row.slug, row.model_title, row.weighting_title, (row.model, row.weighting or SINGLE), row.single_task,
+        len(row.seeds),
         len({cell.cell.seed for cell in row.cells}), tuple(cells),
         TableCell(number(rank, 2), rank, reason=_dash_reason(number(rank, 2), reason)),
         TableCell(number(ratio, 2), ratio, reason=_dash_reason(number(ratio, 2), reason or "no single-task baseline")),
@@ -103,7 +108,7 @@ def csv_records(table: Table) -> list[dict[str, object]]:
     names = headings(table)
     records = []
     for row in table.rows:
-        values = [row.model, row.weighting, row.seeds, *(c.text for c in row.cells), row.rank.text, row.parameters.text]
+        values = [*row.names, row.seeds, *(c.text for c in row.cells), row.rank.text, row.parameters.text]
         records.append(dict(zip(names, values, strict=True)))
     last = ["constant prediction", "", "", *(cell.text for cell in table.constant), DASH, DASH]
     return [*records, dict(zip(names, last, strict=True))]

@@ -1,10 +1,12 @@
 """What a report is made from, collected from the files of the cells of its experiment and from nothing else."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mtlbench.plan import grid
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
+from mtlbench.plan.registry import entry
 from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.runs.dataset import DatasetFacts
 from mtlbench.runs.manifest import Manifest, read_cell, unequal_data
@@ -45,6 +47,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         command=f"snakemake --profile workflow/profiles/local {name}",
         published=data.published,
         published_batch=data.published_batch,
+        papers=_papers(cells),
         remarks=tuple(unequal_data({path: one.data for path, one in manifests.items()})),
     )
 
@@ -81,6 +84,8 @@ def _cell_input(cell: Cell, found: Manifest | str) -> dict[str, Any]:
         "model_kind": cell.recipe.model.kind,
         "model_options": cell.recipe.model.options,
         "weighting": cell.weighting,
+        "model_title": _title("models", cell.model, cell.recipe.model.kind),
+        "weighting_title": _title("weightings", cell.weighting, cell.recipe.weighting.kind),
         "seed": cell.seed,
         "tasks": cell.tasks,
         "key": cell.key,
@@ -88,3 +93,17 @@ def _cell_input(cell: Cell, found: Manifest | str) -> dict[str, Any]:
         "withheld": withheld(cell) if finished else frozenset(),
         "missing": (found.reason or None) if isinstance(found, Manifest) else found,
     }
+
+
+def _title(kind: str, label: str, name: str) -> str:
+    """The name for people of an entry under its own name; a label that the user chose stays as it is."""
+    return entry(kind, name).display if label == name else label
+
+
+def _papers(cells: Sequence[Cell]) -> tuple[tuple[str, str], ...]:
+    """(paper, title) of the models, then of the weightings of a grid, each once."""
+    kinds = [("models", cell.recipe.model.kind) for cell in cells]
+    kinds += [("weightings", cell.recipe.weighting.kind) for cell in cells]
+    found = [entry(kind, name).constants for kind, name in dict.fromkeys(kinds)]
+    declared = [(str(one.get("paper", "")), str(one.get("paper_title", ""))) for one in found]
+    return tuple(dict.fromkeys(declared))

@@ -54,8 +54,23 @@ class Row:
         return not self.weighting
 
     @property
+    def model_title(self) -> str:
+        """The model's name for people."""
+        return self.cells[0].cell.model_title or self.model
+
+    @property
+    def weighting_title(self) -> str:
+        """The weighting's name for people; of a single-task row that it is one."""
+        return SINGLE if self.single_task else self.cells[0].cell.weighting_title or self.weighting
+
+    @property
     def label(self) -> str:
-        """Model and weighting in one string."""
+        """Model and weighting in one string, for people."""
+        return f"{self.model_title} · {self.weighting_title}"
+
+    @property
+    def name(self) -> str:
+        """Model and weighting in one string as params.yaml names them, for files."""
         return f"{self.model} · {self.weighting or SINGLE}"
 
     @property
@@ -102,6 +117,12 @@ class Grid:
     input: ReportInput
     tasks: Mapping[str, Task]
     rows: tuple[Row, ...]
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """{model or weighting: its name for people}."""
+        names = {row.model: row.model_title for row in self.rows}
+        return names | {row.weighting: row.weighting_title for row in self.rows if not row.single_task}
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

@@ -14,6 +14,7 @@ class CellInput:
 
     ``folder`` holds manifest.<key>.json, metrics.json, history.csv, per_image.npz and samples.npz; None when there
     is no result, and then ``missing`` says why. ``withheld`` names what a shipped cell came without (runs/shipped.py).
+    The titles are names for people; without one the label serves.
     """
 
     path: str
@@ -27,6 +28,8 @@ class CellInput:
     model_kind: str = ""
     model_options: Mapping[str, Any] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
+    model_title: str = ""
+    weighting_title: str = ""
 
     @property
     def single_task(self) -> bool:
@@ -48,7 +51,8 @@ class ReportInput:
     relative to; ``constant`` the metrics of the best constant prediction; ``command`` makes everything again.
     ``published`` is the table of published_results.csv that the numbers may stand beside, None for none, and
     ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
-    ``remarks`` say what is wrong with the cells together.
+    ``remarks`` say what is wrong with the cells together. ``papers`` are (paper, title) as the entries of the grid
+    declare them.
     """
 
     name: str
@@ -66,3 +70,4 @@ class ReportInput:
     published: str | None = None
     published_batch: int = 2
     remarks: tuple[str, ...] = ()
+    papers: tuple[tuple[str, str], ...] = ()

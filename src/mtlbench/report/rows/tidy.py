@@ -58,7 +58,7 @@ def curves(grid: Grid) -> pd.DataFrame:
                     for epoch in thinned(len(table)):
                         values = table[epoch][~np.isnan(table[epoch])]
                         if len(values):
-                            records.append((row.label, row.model, row.weighting or SINGLE, epoch + 1, split, task_name,
+                            records.append((row.name, row.model, row.weighting or SINGLE, epoch + 1, split, task_name,
                                             quantity, mean(values), spread(values), len(values)))  # fmt: skip
     names = ["row", "model", "weighting", "epoch", "split", "task", "quantity", "mean", "std", "n"]
     return pd.DataFrame(records, columns=names)
