@@ -135,6 +135,12 @@ experiments:
 """
 
 
+@pytest.fixture(scope="session")
+def tiny() -> str:
+    """The tiny params.yaml."""
+    return TINY
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project folder with a tiny params.yaml, made the working directory."""

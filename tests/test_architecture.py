@@ -13,7 +13,7 @@ FLOORS = (
     {"tasks", "models", "weightings", "runs"},
     {"datasets"},
     {"training", "listing", "diagrams"},
-    {"report"},
+    {"report", "inference"},
     {"verify", "pipeline"},
     {"reproduce"},
     {"cli"},

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save
 
 from mtlbench import pipeline
 from mtlbench.plan import grid, places
@@ -46,15 +47,19 @@ def test_the_test_set_is_evaluated_once_with_the_best_weights(held_out) -> None:
 def test_the_test_images_do_not_reach_the_selection(held_out) -> None:
     cell = grid.cell(load(), CELL)
     run_cell(cell, load().runtime)
-    before = (cell.folder / "history.csv").read_bytes(), (cell.checkpoint_folder / "model.safetensors").read_bytes()
+
+    def selected() -> tuple[bytes, bytes]:
+        """History and weights; what the file says of its test metrics differs, of course."""
+        return (cell.folder / "history.csv").read_bytes(), save(load_file(cell.checkpoint_folder / "model.safetensors"))
+
+    before = selected()
     import shutil
 
     for folder in (places.RESULTS, places.CHECKPOINTS, places.WORK):
         shutil.rmtree(folder)
     rewrite(cell, "test/depth.npy", np.load(cell.dataset.folder / "test/depth.npy") * np.float16(3))
     run_cell(cell, load().runtime)
-    after = (cell.folder / "history.csv").read_bytes(), (cell.checkpoint_folder / "model.safetensors").read_bytes()
-    assert after == before
+    assert selected() == before
 
 
 def test_the_optimism_of_other_rules_can_be_recorded(held_out, edit) -> None:

@@ -1,6 +1,7 @@
 """What a finished run leaves: weights, metrics, history, per-image statistics, samples, and its cost."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mtlbench.metrics import rules
 from mtlbench.system.files import atomic_writer, write_json, write_text
 from mtlbench.training import device as devices
 from mtlbench.training import history
+from mtlbench.training.description import NAME, describe
 from mtlbench.training.evaluate import Evaluation, evaluate
 from mtlbench.training.loop import Trainer
 from mtlbench.training.masks import attention_masks
@@ -20,22 +22,29 @@ from mtlbench.training.masks import attention_masks
 SAMPLES = 6
 
 
-def write_outputs(staged: Path, trainer: Trainer, status: str) -> dict[str, Path]:
-    """Write a run's files into ``staged``; returns {name: path}. Of a diverged run only its history is kept."""
+def write_outputs(
+    staged: Path, trainer: Trainer, status: str, spec: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Write a run's files into ``staged``; returns {name: path}. Of a diverged run only its history is kept.
+
+    ``spec`` and ``facts`` are those of its manifest: the checkpoint file tells what a user of it must know.
+    """
     write_text(staged / "history.csv", history.to_csv(trainer.rows))
     if status == "complete":
         if trainer.best is not None:
             trainer.model.load_state_dict(trainer.best["model"])
         everything = torch.arange(trainer.data.test_split.count)
         final = evaluate(trainer.model, trainer.tasks, trainer.data.test_split, everything, trainer.training.precision)
-        write_json(staged / "metrics.json", history.without_nan(summarise(trainer, final)))
+        metrics = history.without_nan(summarise(trainer, final))
+        write_json(staged / "metrics.json", metrics)
         _write_arrays(staged / "per_image.npz", {
             f"{task}/{name}": values for task, found in final.per_image.items() for name, values in found.items()
         } | {"scene": _scenes(trainer)})  # fmt: skip
         _write_arrays(staged / "samples.npz", _samples(trainer))
         state = {name: value.cpu().contiguous() for name, value in trainer.model.state_dict().items()}
+        description = describe(spec, facts, metrics["reported"]).text()
         with atomic_writer(staged / "model.safetensors") as file:
-            file.write(safetensors.torch.save(state))
+            file.write(safetensors.torch.save(state, {NAME: description}))
     return {path.name: path for path in sorted(staged.iterdir())}
 
 

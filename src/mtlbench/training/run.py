@@ -44,7 +44,7 @@ def _publish(cell: Cell, trainer: Trainer, holder: Lease, outcome: dict[str, str
     """Write the result beside the store's entries, make it one of them and drop the checkpoints."""
     staged = store.staging(cell.key)
     try:
-        outputs = write_outputs(staged, trainer, outcome["status"])
+        outputs = write_outputs(staged, trainer, outcome["status"], cell.spec, facts)
         write_manifest(staged, cell.spec, outputs, {**outcome, **facts, **cost(trainer)}, provenance.record())
         holder.check()
     except BaseException:

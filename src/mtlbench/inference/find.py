@@ -1,0 +1,72 @@
+"""Which file a person means by a cell's name, a folder or a file, and what the network in it is."""
+
+from pathlib import Path
+
+from mtlbench.plan import places
+from mtlbench.runs import manifest as manifests
+from mtlbench.runs.manifest import Manifest
+from mtlbench.runs.store import WEIGHTS
+from mtlbench.system.errors import DamagedError, DataError, nearest
+from mtlbench.system.files import read_json
+from mtlbench.training.description import Description, describe
+
+#: Depth of ``experiment/model/weighting/seed<n>``.
+_PARTS = 4
+
+
+def find(source: str | Path) -> tuple[Path, Description]:
+    """(the file with the weights, its description) of a cell's name, a cell's folder or a checkpoint file.
+
+    A folder is one of results/cells, of checkpoints or of the store, in any checkout. Checkpoints that were written
+    before they said what they are (version 0.1) are described by the manifest of their cell. Raises DataError.
+    """
+    path = Path(source)
+    if not path.exists():
+        path = places.cell(str(source).strip("/"))
+        if not path.is_dir():
+            raise DataError(f"{source}: expected a cell's name or folder, or a file with a network. {_known(source)}")
+    cell, checkpoint = _homes((path.parent if path.is_file() else path).resolve())
+    weights = path if path.is_file() else checkpoint / WEIGHTS[0]
+    manifest = manifests.find(cell)
+    if not weights.is_file():
+        raise DataError(_without_weights(source, weights, manifest))
+    found = Description.in_checkpoint(weights)
+    if found is None and manifest is not None and weights == checkpoint / WEIGHTS[0]:
+        found = _by_manifest(Manifest.read(manifest, ("data_code", "dataset")), cell)
+    if found is None:
+        raise DataError(
+            f"{weights}: it does not say which network it holds (written by version 0.1 or another program); give the "
+            "folder of its cell in results/cells instead"
+        )
+    return weights, found
+
+
+def _homes(folder: Path) -> tuple[Path, Path]:
+    """(folder with the manifest, folder with the weights) of a cell one of whose folders is ``folder``."""
+    path = "/".join(folder.parts[-_PARTS:])
+    for home in (places.CELLS, places.CHECKPOINTS):
+        above = folder.parents[_PARTS - 1] if len(folder.parents) >= _PARTS else folder
+        if above.parts[-len(home.parts) :] == home.parts:
+            root = above.parents[len(home.parts) - 1]
+            return root / places.cell(path), root / places.weights(path)
+    return folder, folder  # of the store, or a file that was carried away
+
+
+def _by_manifest(manifest: Manifest, cell: Path) -> Description:
+    try:
+        return describe(manifest.spec, manifest.facts, read_json(cell / "metrics.json")["reported"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(manifest.path, f"{type(error).__name__}: {error}") from None
+
+
+def _without_weights(source: str | Path, weights: Path, manifest: Path | None) -> str:
+    if manifest is None:
+        return f"{source}: expected a finished cell, found no network ({weights} is absent). `mtlbench train {source}`"
+    if Manifest.read(manifest).status != "complete":
+        return f"{source}: its training diverged, so there is no network"
+    return f"{source}: its weights are absent ({weights}). `dvc pull`, or delete {manifest} to train it again"
+
+
+def _known(source: str | Path) -> str:
+    known = [path.relative_to(places.CELLS).as_posix() for path in places.CELLS.glob("/".join(["*"] * _PARTS))]
+    return nearest(str(source), known) if known else f"No cell is finished here (no folder {places.CELLS}/...)."
