@@ -45,6 +45,15 @@ def test_the_options_are_shown_with_what_a_search_tries(project, capsys, monkeyp
     assert "the simplex" in next(line for line in lines if "static" in line)
 
 
+@pytest.mark.slow
+def test_models_that_predict_something_else_are_not_listed(project, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    listing.show("models", None, load)
+    shown = capsys.readouterr().out
+    assert "segnet_mtan" in shown
+    assert "mtan_vgg16" not in shown
+
+
 def test_only_entries_have_options(project) -> None:
     with pytest.raises(ParamsError, match=r"--options belongs to .*weightings.*found 'cells'"):
         listing.show("cells", None, load, options=True)

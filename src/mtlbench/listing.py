@@ -76,12 +76,16 @@ def _models(params: Params, name: str | None) -> Table:
 
     experiment = grid.experiment(params, name or params.run[0])
     data = grid.dataset(params, experiment.dataset).build()
-    tasks = {task: made.channels for task, made in make_tasks({t: data.tasks[t] for t in experiment.tasks}).items()}
+    made = make_tasks({task: data.tasks[task] for task in experiment.tasks})
+    tasks = {name: task.channels for name, task in made.items()}
+    predicted = {task.predicts for task in made.values()}
     table = _table("name", "family", "parameters", "to one single", f"GFLOP at {data.size[0]}x{data.size[1]}", "paper")
     singles: dict[str, int] = {}
     rows = []
     for found in entries("models").values():
         kind = found.load()
+        if kind.predicts not in predicted:
+            continue
         alone = [{task: channels} for task, channels in tasks.items()] if kind.single_task else [tasks]
         models = [blueprint(found.name, subset, {}) for subset in alone]
         count = sum(parameter_count(model) for model in models)
@@ -90,7 +94,7 @@ def _models(params: Params, name: str | None) -> Table:
             flops = f"{sum(forward_flops(model, data.size) for model in models) / 1e9:.1f}"
         except ParamsError:
             flops = f"needs multiples of {kind.size_multiple}"
-        if found.name.endswith("_single"):
+        if "single" in found.name.split("_"):
             singles[kind.family] = parameter_count(models[0])
         rows.append((found.name, kind.family, count, flops, kind.paper))
     for label, family, count, flops, paper in rows:

@@ -12,13 +12,11 @@ from mtlbench.system.errors import ParamsError
 
 SVG = "{http://www.w3.org/2000/svg}"
 TASKS = {"segmentation": 7, "inverse_depth": 1}
-#: Options that make an instance quick to trace.
-QUICK = {"width": 1 / 8, "depth": 18}
 
 
 def drawn(name: str, tasks: dict[str, int] = TASKS, **options) -> ET.Element:
     entry = entries("models")[name]
-    quick = {key: value for key, value in QUICK.items() if key in entry.options.model_fields}
+    quick = {"width": 1 / 8} if "width" in entry.options.model_fields else {"depth": 18}
     chosen = dict(list(tasks.items())[:1]) if entry.constants.get("single_task") else tasks
     return ET.fromstring(draw_svg(name, chosen, **quick, **options))
 
@@ -51,6 +49,14 @@ def test_nothing_stands_outside_the_picture_or_on_another_box(name: str) -> None
     ]
     assert len(boxes) > 5
     assert all(apart)
+
+
+@pytest.mark.parametrize("name", ["segnet_single", "wrn_mtan"])
+def test_the_legend_fits_into_the_picture(name: str) -> None:
+    root = drawn(name)
+    words = [text for text in root.findall(f"{SVG}text") if text.get("font-size") == "8.5"]
+    assert len(words) > 5
+    assert all(float(text.get("x")) + 5 * len(text.text) <= float(root.get("width")) for text in words)
 
 
 def test_the_same_model_gives_the_same_bytes() -> None:

@@ -76,28 +76,32 @@ class Plain:
 
     def stem(self, name: str, image: Tensor) -> Tensor:
         """ImageNet normalisation, conv7x7 with stride 2 -> BatchNorm -> ReLU -> max-pool 3x3 with stride 2."""
-        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # float32
-        x = ((image.movedim(1, 3) - mean) / deviation).movedim(3, 1)
+        x = self.normalised(image)
         x = self.norm(f"{name}.2", self.conv(f"{name}.1", x, stride=2, padding=3)).relu()
         return F.max_pool2d(x, 3, 2, 1)
 
-    def layer(self, name: str, x: Tensor, stage: int, depth: int) -> list[Tensor]:
-        """The outputs of a ResNet layer's blocks; layer 3 and 4 (stage 2 and 3) are dilated by 2 and 4."""
+    def normalised(self, image: Tensor) -> Tensor:
+        """The image minus ImageNet's mean, divided by its deviation."""
+        mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # float32
+        return ((image.movedim(1, 3) - mean) / deviation).movedim(3, 1)
+
+    def layer(self, name: str, x: Tensor, stage: int, depth: int, dilated: bool = True) -> list[Tensor]:
+        """The outputs of a ResNet layer's blocks; layer 3 and 4 (stage 2 and 3) are dilated by 2 and 4, or strided."""
         outputs = []
         for number in range(RESNET[depth][stage]):
-            stride = 2 if stage == 1 and number == 0 else 1
-            rate = {2: 2, 3: 4}.get(stage, 1)
-            first_rate = rate // 2 if stage >= 2 and number == 0 else rate
+            stride = 2 if stage >= 1 and number == 0 and not (dilated and stage >= 2) else 1
+            rate = {2: 2, 3: 4}.get(stage, 1) if dilated else 1
+            first_rate = rate // 2 if rate > 1 and number == 0 else rate
             block = self.bottleneck if depth == 50 else self.basic_block
             x = block(f"{name}.{number}", x, stride, first_rate, rate)
             outputs.append(x)
         return outputs
 
-    def resnet(self, name: str, image: Tensor, depth: int) -> list[list[Tensor]]:
+    def resnet(self, name: str, image: Tensor, depth: int, dilated: bool = True) -> list[list[Tensor]]:
         """The block outputs of the four layers."""
-        layers = [self.layer(f"{name}.layers.0", self.stem(f"{name}.stem", image), 0, depth)]
+        layers = [self.layer(f"{name}.layers.0", self.stem(f"{name}.stem", image), 0, depth, dilated)]
         for stage in (1, 2, 3):
-            layers.append(self.layer(f"{name}.layers.{stage}", layers[-1][-1], stage, depth))
+            layers.append(self.layer(f"{name}.layers.{stage}", layers[-1][-1], stage, depth, dilated))
         return layers
 
     def basic_block(self, name: str, x: Tensor, stride: int, first_rate: int, rate: int) -> Tensor:
@@ -132,6 +136,52 @@ class Plain:
         parts.append(F.interpolate(level, x.shape[-2:], mode="bilinear"))
         y = unit("hidden", unit("pyramid.project.0", torch.cat(parts, 1)), padding=1)
         return F.interpolate(self.conv(f"{name}.output", y), size, mode="bilinear", align_corners=True)
+
+    # Classification
+
+    def classes(self, name: str, x: Tensor) -> Tensor:
+        """The mean over the image and a linear layer."""
+        return F.linear(x.mean((2, 3)), self.tensors[f"{name}.linear.weight"], self.tensors[f"{name}.linear.bias"])
+
+    def vgg16(self, name: str, image: Tensor) -> list[list[Tensor]]:
+        """The unit outputs of the five stages, with max-pooling between the stages."""
+        x, stages = self.normalised(image), []
+        for stage in range(5):
+            stages.append(self.units(f"{name}.blocks", x, stage))
+            x = _halved(stages[-1][-1])
+        return stages
+
+    def wide_resnet(self, name: str, image: Tensor) -> list[Tensor]:
+        """The outputs of the stem and the three stages of WRN-28, the last one behind BatchNorm and ReLU."""
+        outputs = [self.conv(f"{name}.stem", image, padding=1)]
+        for stage in range(3):
+            x = outputs[-1]
+            for number in range(4):
+                block, stride = f"{name}.layers.{stage}.{number}", 1 if number else 2
+                y = self.conv(f"{block}.conv1", self.norm(f"{block}.norm1", x).relu(), padding=1)
+                y = self.conv(f"{block}.conv2", self.norm(f"{block}.norm2", y).relu(), padding=1, stride=stride)
+                x = y + (x if number else self.conv(f"{block}.shortcut", x, stride=2))
+            outputs.append(x)
+        return [*outputs[:3], self.norm(f"{name}.norm.0", outputs[3]).relu()]
+
+    def attended(
+        self, task: str, seen: list[Tensor], masked: list[Tensor], carry: Callable[[int, Tensor], Tensor]
+    ) -> Tensor:
+        """MTAN's encoder for one task: masks of what is seen, and of what is carried on, times what is masked."""
+        x = seen[0][:, :0]
+        for stage, (one, other) in enumerate(zip(seen, masked, strict=True)):
+            x = carry(stage, self.mask(f"attention.{task}.{stage}", torch.cat([one, x], 1)) * other)
+        return x
+
+
+def _halved(x: Tensor) -> Tensor:
+    return F.max_pool2d(x, 2, ceil_mode=True)
+
+
+@pytest.fixture
+def halved() -> Callable[[Tensor], Tensor]:
+    """Max-pooling over 2x2 windows, the last ones smaller where a side is odd."""
+    return _halved
 
 
 def _randomise(model: nn.Module, seed: int = 0) -> nn.Module:

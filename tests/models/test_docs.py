@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench.diagrams.draw import EXAMPLE, main
+from mtlbench.diagrams.draw import DOMAINS, EXAMPLE, main
 from mtlbench.models._cost import blueprint, forward_flops, parameter_count
 from mtlbench.plan.registry import entries
 
@@ -15,19 +15,20 @@ def test_the_table_of_costs_is_right(repository: Path) -> None:
     text = (repository / "docs" / "models.md").read_text(encoding="utf-8")
     line = r"^\| (\w+) \| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \| (.*) \|$"
     rows = {row[0]: row[1:] for row in re.findall(line, text, re.M)}
-    singles = {
-        entry.constants["family"]: sum(parameter_count(blueprint(name, {t: k}, {})) for t, k in EXAMPLE.items())
-        for name, entry in entries("models").items()
-        if name in ("segnet_single", "resnet_single")
-    }
+    singles = {}
+    for name in ("segnet_single", "resnet_single", "single_resnet", "single_vgg", "wrn_single"):
+        constants = entries("models")[name].constants
+        example = DOMAINS if constants.get("predicts") == "classes" else EXAMPLE
+        singles[constants["family"]] = sum(parameter_count(blueprint(name, {t: k}, {})) for t, k in example.items())
     assert set(rows) == {name for name, found in entries("models").items() if found.shipped}
     for name, (parameters, ratio, gflop, paper) in rows.items():
         constants = entries("models")[name].constants
-        tasks = [{task: count} for task, count in EXAMPLE.items()] if constants.get("single_task") else [EXAMPLE]
+        example, size = (DOMAINS, (72, 72)) if constants.get("predicts") == "classes" else (EXAMPLE, (288, 384))
+        tasks = [{task: count} for task, count in example.items()] if constants.get("single_task") else [example]
         models = [blueprint(name, chosen, {}) for chosen in tasks]
         assert parameters == f"{parameter_count(models[0]):,}"
         assert ratio == f"{3 * sum(map(parameter_count, models)) / singles[constants['family']]:.2f}"
-        assert gflop == f"{forward_flops(models[0], (288, 384)) / 1e9:.1f}"
+        assert gflop == f"{forward_flops(models[0], size) / 1e9:.1f}"
         assert paper == constants["paper"]
 
 

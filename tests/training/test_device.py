@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from mtlbench.plan.blocks import MOST_THREADS
 from mtlbench.system.errors import ParamsError
 from mtlbench.training import device
 
@@ -30,7 +29,7 @@ def test_gpus_that_are_not_there_are_refused(monkeypatch) -> None:
         device.choose("cuda:2")
 
 
-@pytest.mark.parametrize("threads", [0, -1, MOST_THREADS + 1, 10**6, 10**40])
+@pytest.mark.parametrize("threads", [0, -1, device.MOST_THREADS + 1, 10**6, 10**40])
 def test_numbers_of_threads_that_crash_are_refused(threads: int) -> None:
     before = torch.get_num_threads()
     with pytest.raises(ParamsError, match=r"runtime\.threads: expected 1 to 1024 CPU threads .*, found"):

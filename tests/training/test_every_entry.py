@@ -13,8 +13,9 @@ from mtlbench.system.errors import ParamsError
 from mtlbench.system.files import read_json
 from mtlbench.training.cell import run_cell
 
-MULTI_TASK = [name for name, found in entries("models").items() if not found.constants.get("single_task", False)]
-SINGLE_TASK = [name for name in entries("models") if name not in MULTI_TASK]
+DENSE = {name: found for name, found in entries("models").items() if found.constants.get("predicts") != "classes"}
+MULTI_TASK = [name for name, found in DENSE.items() if not found.constants.get("single_task", False)]
+SINGLE_TASK = [name for name in DENSE if name not in MULTI_TASK]
 
 
 def train(model: str, weighting: str) -> dict:

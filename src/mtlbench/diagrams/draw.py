@@ -13,7 +13,7 @@ from typing import Any
 from mtlbench.diagrams.layout import LANE, LIGHT, NARROW, SHARED, WIDE, Box, Layout, arrange
 from mtlbench.diagrams.trace import Node, fold, trace
 from mtlbench.models._cost import blueprint, parameter_count
-from mtlbench.plan.registry import entries
+from mtlbench.plan.registry import Entry, entries
 from mtlbench.system.colours import COLOURS
 from mtlbench.system.files import write_text
 
@@ -23,6 +23,7 @@ KINDS = {
     "image": ("", "image"),
     "stem": ("S", "stem"),
     "conv": ("", "conv, norm, ReLU"),
+    "norm": ("N", "norm, ReLU"),
     "block": ("", "residual block"),
     "mask": ("σ", "attention mask"),
     "mix": ("X", "mixture of features"),
@@ -35,8 +36,9 @@ KINDS = {
     "plus": ("+", "sum"),
     "concat": ("‖", "concatenation"),
 }
-#: The tasks of the diagrams in the documentation.
+#: The tasks of the diagrams in the documentation, and for classifiers three domains of the Visual Decathlon.
 EXAMPLE = {"segmentation": 13, "depth": 1, "normals": 3}
+DOMAINS = {"aircraft": 100, "dtd": 47, "svhn": 10}
 ROUND = ("times", "plus", "concat")
 LEGEND = 58.0
 
@@ -51,7 +53,7 @@ def draw_svg(model_name: str, tasks: Mapping[str, int], **options: Any) -> str:
     model = blueprint(model_name, tasks, options)
     layout = arrange(fold(trace(model, (256, 256))), list(tasks))
     colours = {task: COLOURS[number % len(COLOURS)] for number, task in enumerate(tasks)}
-    width, height = max(layout.width + 70, 640), layout.height + LEGEND
+    width, height = max(layout.width + 70, 640, _legend_width(layout)), layout.height + LEGEND
     title = f"{model_name}: {len(tasks)} task{'s' * (len(tasks) > 1)}, {parameter_count(model):,} parameters"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
@@ -103,7 +105,8 @@ def _covers(box: Box, y: float) -> bool:
 def _box(box: Box, boxes: Sequence[Box], colours: Mapping[str, str]) -> list[str]:
     node = box.node
     if node.kind == "output":
-        return [_text(box.x - box.width / 2, box.y + 3, f"{node.shape[0]} ch", 9, colours[node.name], anchor="start")]
+        words = f"{node.shape[0]} {'ch' if len(node.shape) == 3 else 'classes'}"
+        return [_text(box.x - box.width / 2, box.y + 3, words, 9, colours[node.name], anchor="start")]
     fill = _fill(node, colours)
     mark, _ = KINDS.get(node.kind, ("", ""))
     shape = _shape(node.kind, box.x, box.y, box.width, box.height, fill)
@@ -147,17 +150,26 @@ def _hint(node: Node) -> str:
     return "\n".join(lines)
 
 
-def _legend(layout: Layout, colours: Mapping[str, str]) -> list[str]:
+def _signs(layout: Layout) -> list[tuple[str, float]]:
+    """The kinds of nodes in the picture and how wide each is in the legend."""
     kinds = {box.node.kind for box in layout.boxes}
+    return [(kind, 28 + 5.0 * len(words)) for kind, (_, words) in KINDS.items() if kind in kinds]
+
+
+def _legend_width(layout: Layout) -> float:
+    return 12 + sum(width for _, width in _signs(layout))
+
+
+def _legend(layout: Layout, colours: Mapping[str, str]) -> list[str]:
     x, y = 12.0, layout.height + 18
     lines = []
-    for kind, (mark, words) in KINDS.items():
-        if kind in kinds:
-            light = kind in LIGHT
-            shape = _shape(kind, x + 6, y, NARROW if light else WIDE, 14, "#FFFFFF" if light else SHARED_COLOUR)
-            lines += [shape, _text(x + 6, y + 3, mark, 9, INK if light else "#FFFFFF", weight="bold")]
-            lines.append(_text(x + 16, y + 3, words, 8.5, INK, anchor="start"))
-            x += 28 + 5.0 * len(words)
+    for kind, wide in _signs(layout):
+        mark, words = KINDS[kind]
+        light = kind in LIGHT
+        shape = _shape(kind, x + 6, y, NARROW if light else WIDE, 14, "#FFFFFF" if light else SHARED_COLOUR)
+        lines += [shape, _text(x + 6, y + 3, mark, 9, INK if light else "#FFFFFF", weight="bold")]
+        lines.append(_text(x + 16, y + 3, words, 8.5, INK, anchor="start"))
+        x += wide
     x, y = 12.0, y + 22
     owned = {box.node.owners for box in layout.boxes}
     names = {SHARED_COLOUR: "weights of several tasks"} if any(len(owners) > 1 for owners in owned) else {}
@@ -176,11 +188,16 @@ def _text(
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'
 
 
+def example(found: Entry) -> dict[str, int]:
+    """The tasks of a model's diagram in the documentation; one task for a single-task model."""
+    tasks = DOMAINS if found.constants.get("predicts") == "classes" else EXAMPLE
+    return dict(list(tasks.items())[:1]) if found.constants.get("single_task") else tasks
+
+
 def main() -> None:
     """Write the diagram of every model into the folder given on the command line: ``docs/models``, as a rule."""
     for name, found in entries("models").items():
-        tasks = dict(list(EXAMPLE.items())[:1]) if found.constants.get("single_task") else EXAMPLE
-        write_text(Path(sys.argv[1]) / f"{name}.svg", draw_svg(name, tasks))
+        write_text(Path(sys.argv[1]) / f"{name}.svg", draw_svg(name, example(found)))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 import itertools
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from mtlbench.models import Model
-from mtlbench.models.blocks.attention import AttentionMask
+from mtlbench.models.blocks.attention import attend, stage_masks
 from mtlbench.models.blocks.deeplab import heads
-from mtlbench.models.blocks.pooling import MaxPool
+from mtlbench.models.blocks.pooling import CeilMaxPool
 from mtlbench.models.blocks.resnet import ResNetBackbone, projected_bottleneck
 from mtlbench.plan.options import Depth, Dropout, Weights
 
@@ -40,33 +39,13 @@ class ResNetMTAN(Model):
         super().__init__(tasks)
         self.backbone = ResNetBackbone(depth, weights)
         channels = self.backbone.channels
-        self.attention = nn.ModuleDict({task: _masks(channels) for task in self.tasks})
+        self.attention = nn.ModuleDict({task: stage_masks(channels, 4) for task in self.tasks})
         self.down = nn.ModuleList(projected_bottleneck(one, other) for one, other in itertools.pairwise(channels))
-        self.pool = MaxPool()
+        self.pool = CeilMaxPool()
         self.heads = heads(channels[-1], self.tasks, dropout)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        x, layers = self.backbone.stem(image), []
-        for layer in self.backbone.layers:
-            before = layer[:-1](x)
-            x = layer[-1](before)
-            layers.append((before, x))
+        stages = self.backbone.stages(image)
+        carry = [nn.Sequential(self.down[0], self.pool), *self.down[1:]]  # the other layers keep their resolution
         size = image.shape[-2:]
-        return {task: head(self._attend(self.attention[task], layers), size) for task, head in self.heads.items()}
-
-    def _attend(self, masks: nn.ModuleList, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
-        attended: Tensor | None = None
-        for stage, (mask, (before, last)) in enumerate(zip(masks, layers, strict=True)):
-            attended = mask(before if attended is None else torch.cat([before, attended], 1)) * last
-            if stage < len(self.down):
-                attended = self.down[stage](attended)
-            if stage == 0:  # the other layers keep their resolution
-                attended, _ = self.pool(attended)
-        assert attended is not None
-        return attended
-
-
-def _masks(channels: list[int]) -> nn.ModuleList:
-    return nn.ModuleList(
-        AttentionMask((2 if stage else 1) * count, count // 4, count) for stage, count in enumerate(channels)
-    )
+        return {task: head(attend(self.attention[task], stages, carry), size) for task, head in self.heads.items()}

@@ -17,15 +17,11 @@ class _Block(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
-#: CPU threads of a training process: with ten times as many libgomp gives up, with a hundred times it crashes.
-MOST_THREADS = 1024
-
-
 class Runtime(_Block):
     """How to run, never what comes out: nothing here enters a key."""
 
     device: Annotated[str, Field(description="where to train: auto (a GPU when there is one), cpu, cuda or cuda:1")]
-    threads: Annotated[int, Field(ge=1, le=MOST_THREADS, description="CPU threads of one training process")]
+    threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads of one training process")]
     workers: Annotated[int, Field(ge=1, le=1024, description="processes that prepare a dataset or draw a report")]
     checkpoint_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints; 0 saves every epoch")]
     compile: Annotated[bool, Field(description="torch.compile the network (true or false)")]

@@ -48,9 +48,11 @@ class Simplex:
 Width = Annotated[float, Field(gt=0, le=16, description="factor on the numbers of filters")]
 #: Layers of a ResNet.
 Depth = Annotated[Literal[18, 34, 50, 101], Field(description="layers of the ResNet")]
-#: Where a ResNet's first weights come from.
+#: Layers of a VGG.
+VGGDepth = Annotated[Literal[11, 13, 16, 19], Field(description="layers of the VGG")]
+#: Where a backbone's first weights come from.
 Weights = Annotated[
-    str, Field(description="'none', 'imagenet' or a file with the state of torchvision's ResNet of that depth")
+    str, Field(description="'none', 'imagenet' or a file with the state of torchvision's network of that depth")
 ]
 #: Of the DeepLab heads.
 Dropout = Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads"), Search(0.0, 0.7)]

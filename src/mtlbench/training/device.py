@@ -12,8 +12,10 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from mtlbench.plan.blocks import MOST_THREADS
 from mtlbench.system.errors import ParamsError
+
+#: With ten times as many libgomp gives up, with a hundred times it crashes.
+MOST_THREADS = 1024
 
 
 def choose(name: str) -> torch.device:

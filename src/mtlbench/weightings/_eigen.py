@@ -28,10 +28,7 @@ def _rounds(size: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
 def symmetric_eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues (T,), in no order, and eigenvectors (T, T) in columns, of a symmetric float64 matrix.
 
-    Parallel Jacobi rotations with a fixed number of sweeps: ``torch.linalg.eigh`` looks at a status on the host, for
-    which a GPU would wait in every step. On a CPU it would be faster (0.01 instead of 2 ms for three tasks), but it
-    rounds otherwise, and there is little to gain: of a step of segnet_split on one core, two images, the rotations take
-    1.4 % at 64 x 96 pixels (width 0.1875) and 0.01 % at 288 x 384 (width 1).
+    Parallel Jacobi rotations with a fixed number of sweeps: ``torch.linalg.eigh`` looks at a status on the host.
     """
     count = len(matrix)
     size = count + count % 2

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mtlbench.models.blocks.pooling import MaxPool, MaxUnpool
+from mtlbench.models.blocks.pooling import CeilMaxPool, MaxPool, MaxUnpool
 
 pool, unpool = MaxPool(), MaxUnpool()
 
@@ -93,3 +93,15 @@ def test_unpooling_is_allowed_where_only_deterministic_algorithms_are() -> None:
             F.max_unpool2d(*F.max_pool2d(x, 2, 2, return_indices=True), 2, 2)
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (5, 2), (7, 9), (6, 4)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_ceil_mode_pools_what_is_left_at_odd_sides(size: tuple[int, int], dtype: torch.dtype) -> None:
+    # Few levels, all below 0: there are ties, and a border of zeros would show.
+    x = torch.randint(-3, 0, (2, 3, *size), generator=torch.Generator().manual_seed(0)).to(dtype)
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found, expected = CeilMaxPool()(one), F.max_pool2d(other, 2, ceil_mode=True)
+    assert torch.equal(found, expected)
+    weights = torch.randn_like(expected)
+    assert torch.equal(*(torch.autograd.grad(y, z, weights)[0] for y, z in ((found, one), (expected, other))))

@@ -31,6 +31,19 @@ def test_a_dilated_resnet50_is_torchvision_s(randomise) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
+def test_a_resnet_that_is_not_dilated_is_torchvision_s(randomise) -> None:
+    ours, theirs = ResNetBackbone(18, "none", dilated=False).eval(), torchvision.models.resnet18().eval()
+    theirs.fc = nn.Identity()
+    randomise(theirs)
+    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
+    image = torch.rand(1, 3, 72, 84)
+    normalised = torchvision.transforms.functional.normalize(image, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    with torch.no_grad():
+        found, expected = ours(image), theirs(normalised)
+    assert found.shape == (1, 512, 3, 3)
+    torch.testing.assert_close(found.mean((2, 3)), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])
 def test_has_output_stride_8_at_every_depth(depth: int) -> None:
     with torch.device("meta"):

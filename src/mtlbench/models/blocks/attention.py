@@ -1,8 +1,10 @@
 """The attention module of the Multi-Task Attention Network."""
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 class AttentionMask(nn.Sequential):
@@ -22,3 +24,31 @@ class AttentionMask(nn.Sequential):
             nn.BatchNorm2d(outputs),
             nn.Sigmoid(),
         )
+
+
+def stage_masks(channels: Iterable[int], reduction: int = 1) -> nn.ModuleList:
+    """One task's masks for the stages of an encoder; all but the first also read the attended features.
+
+    ``channels`` are those of the stages, ``reduction`` how many times fewer the masks have inside.
+    """
+    return nn.ModuleList(
+        AttentionMask((2 if stage else 1) * count, count // reduction, count) for stage, count in enumerate(channels)
+    )
+
+
+def attend(
+    masks: nn.ModuleList, stages: Sequence[tuple[Tensor, Tensor]], carry: Sequence[Callable[[Tensor], Tensor]]
+) -> Tensor:
+    """The attended features of one task after the last stage of an encoder.
+
+    Liu et al., CVPR 2019 (arXiv 1803.10704), section 3.2. A stage is (what its mask reads, what the mask multiplies);
+    from the second one on the mask also reads the attended features of the stage before, which ``carry`` brings to
+    the channels and size of the next stage. ``carry`` may be shorter than ``stages``.
+    """
+    attended: Tensor | None = None
+    for stage, (mask, (seen, masked)) in enumerate(zip(masks, stages, strict=True)):
+        attended = mask(seen if attended is None else torch.cat([seen, attended], 1)) * masked
+        if stage < len(carry):
+            attended = carry[stage](attended)
+    assert attended is not None
+    return attended

@@ -13,6 +13,7 @@ The two are adjoint: each one is the other's backward pass (and pooling itself i
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
@@ -28,6 +29,23 @@ class MaxPool(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return _MaxPool.apply(x)
+
+
+class CeilMaxPool(nn.Module):
+    """The maxima over 2x2 windows of any map: (N, C, H, W) -> (N, C, ceil(H/2), ceil(W/2)).
+
+    Where a side is odd, its last windows hold what is left ("ceil mode"), so the result has the size that a
+    convolution with stride 2 and padding gives.
+    """
+
+    diagram: ClassVar[str] = "pool"
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        if height % 2 or width % 2:
+            x = F.pad(x, (0, width % 2, 0, height % 2), value=-torch.inf)
+        maxima, _ = _MaxPool.apply(x)
+        return maxima
 
 
 class MaxUnpool(nn.Module):

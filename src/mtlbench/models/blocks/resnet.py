@@ -1,17 +1,13 @@
-"""A dilated ResNet of torchvision as the backbone of dense prediction, output stride 8."""
+"""A ResNet of torchvision as a backbone: dilated, with output stride 8, for dense prediction, or as it is."""
 
-import pickle
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from mtlbench.system.errors import ParamsError
+from mtlbench.models.blocks.pretrained import pretrained
 
 #: Dilation of layer1 .. layer4.
 DILATIONS = (1, 1, 2, 4)
@@ -44,20 +40,21 @@ class ResNetBackbone(nn.Module):
     """An image (N, 3, H, W) with values in [0, 1] -> features (N, channels[3], H/8, W/8).
 
     ResNet (He et al., CVPR 2016, arXiv 1512.03385) of 18, 34, 50 or 101 layers; layer3 and layer4 keep their
-    resolution and are dilated by 2 and 4 instead (Chen et al., arXiv 1706.05587). ``weights``: "none",
-    "imagenet" (torchvision's IMAGENET1K_V1) or a file, see :func:`pretrained`.
+    resolution and are dilated by 2 and 4 instead (Chen et al., arXiv 1706.05587). With ``dilated`` false they halve it,
+    as for classification: features (N, channels[3], H/32, W/32), rounded up. ``weights``: "none", "imagenet"
+    (torchvision's IMAGENET1K_V1) or a file, see :func:`pretrained`.
     """
 
-    def __init__(self, depth: int, weights: str) -> None:
+    def __init__(self, depth: int, weights: str, dilated: bool = True) -> None:
         super().__init__()
         network = getattr(torchvision.models, f"resnet{depth}")(weights=None)
         network.fc = nn.Identity()
         if weights != "none":
-            network.load_state_dict(pretrained(depth, weights, network.state_dict()))
+            network.load_state_dict(pretrained(f"resnet{depth}", weights, network.state_dict()))
         self.stem = Stem(network)
         layers = [network.layer1, network.layer2, network.layer3, network.layer4]
         for layer, dilation in zip(layers, DILATIONS, strict=True):
-            if dilation > 1:
+            if dilated and dilation > 1:
                 dilate(layer, dilation)
         self.layers = nn.ModuleList(layers)
         self.channels = channels(depth)
@@ -67,6 +64,19 @@ class ResNetBackbone(nn.Module):
         for layer in self.layers:
             x = layer(x)
         return x
+
+    def stage(self, number: int, x: Tensor) -> Tensor:
+        """The output of layer ``number`` (0 to 3); layer 0 reads the image."""
+        return self.layers[number](self.stem(x) if number == 0 else x)
+
+    def stages(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Of each layer: what all blocks but the last one give, and the last block's output."""
+        x, found = self.stem(image), []
+        for layer in self.layers:
+            before = layer[:-1](x)
+            x = layer[-1](before)
+            found.append((before, x))
+        return found
 
 
 def channels(depth: int) -> list[int]:
@@ -91,48 +101,3 @@ def projected_bottleneck(inputs: int, outputs: int) -> Bottleneck:
     """A Bottleneck block (N, inputs, H, W) -> (N, outputs, H, W) whose shortcut is conv1x1 -> BatchNorm."""
     shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
     return Bottleneck(inputs, outputs // Bottleneck.expansion, downsample=shortcut)
-
-
-def pretrained(depth: int, weights: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of torchvision's ResNet without its classifier, from ImageNet or from a file.
-
-    A file is safetensors (name ends with .safetensors) or what ``torch.save(network.state_dict())`` wrote; it is
-    read without running code from it. ``expected``: the tensors that are wanted. Raises ParamsError when the
-    file is missing, is no such file or holds another network.
-    """
-    state = _fetch(depth) if weights == "imagenet" else _read(Path(weights).expanduser())
-    state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
-    wrong = [
-        name
-        for name in sorted(state.keys() | expected.keys())
-        if name not in state or name not in expected or state[name].shape != expected[name].shape
-    ]
-    if wrong:
-        raise ParamsError(
-            f"weights '{weights}': expected the tensors of torchvision's resnet{depth}; "
-            f"{len(wrong)} are missing, unknown or of another shape, the first is '{wrong[0]}'"
-        )
-    return state
-
-
-def _fetch(depth: int) -> dict[str, Tensor]:
-    source = getattr(torchvision.models, f"ResNet{depth}_Weights").IMAGENET1K_V1
-    try:
-        return source.get_state_dict(progress=False, check_hash=True)
-    except OSError as error:
-        raise ParamsError(
-            f"weights 'imagenet': {source.url} could not be fetched ({error}). Fetch it elsewhere and set "
-            f"weights to the file's path, or put it into {torch.hub.get_dir()}/checkpoints"
-        ) from None
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ParamsError(f"weights: expected 'none', 'imagenet' or a file, found no file '{path}'")
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ParamsError(f"weights: expected a file of tensors by name, found '{path}': {error}") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ParamsError(f"weights: expected a file of tensors by name, found another kind of content in '{path}'")
-    return state

@@ -1,0 +1,34 @@
+"""One backbone per task whose features are mixed after every stage, for classification."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from mtlbench.models import Classifier
+from mtlbench.models.blocks.classify import class_heads
+from mtlbench.models.blocks.cross_stitch import CrossStitch
+from mtlbench.models.blocks.resnet import ResNetBackbone
+from mtlbench.models.blocks.vgg import VGGBackbone
+
+
+class StitchedClassifier(Classifier):
+    """Equal copies of a backbone, one per task; a cross-stitch unit (T x T for each channel) follows every stage.
+
+    All towers see the same image and feed each other, so ``only`` saves the other tasks' last weights at most.
+    """
+
+    def __init__(self, tasks: Mapping[str, int], backbone: ResNetBackbone | VGGBackbone) -> None:
+        super().__init__(tasks)
+        self.backbones = nn.ModuleDict({task: copy.deepcopy(backbone) for task in self.tasks})
+        self.units = nn.ModuleList(CrossStitch(self.tasks, count) for count in backbone.channels)
+        self.heads = class_heads(backbone.channels[-1], self.tasks)
+
+    def forward(self, image: Tensor, only: Sequence[str] | None = None) -> dict[str, Tensor]:
+        tasks = self.chosen(only)
+        features = [image] * len(self.tasks)
+        for stage, unit in enumerate(self.units):
+            towers = zip(self.backbones.values(), features, strict=True)
+            features = unit([backbone.stage(stage, x) for backbone, x in towers])
+        found = dict(zip(self.tasks, features, strict=True))
+        return {task: self.heads[task](found[task]) for task in tasks}

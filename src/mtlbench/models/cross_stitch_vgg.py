@@ -1,0 +1,29 @@
+"""One VGG per task, joined by cross-stitch units, for classification."""
+
+from collections.abc import Mapping
+
+from mtlbench.models.blocks.stitched import StitchedClassifier
+from mtlbench.models.blocks.vgg import VGGBackbone
+from mtlbench.plan.options import VGGDepth, Weights, Width
+
+
+class CrossStitchVGG(StitchedClassifier):
+    """One VGG per task, equal at first; a cross-stitch unit mixes their features after each of the five stages."""
+
+    family = "vgg"
+    display = "Cross-Stitch (VGG)"
+    paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
+    paper_title = "Cross-Stitch Networks for Multi-Task Learning"
+    predicts = "classes"
+    shared_image = True
+    smallest_batch = 2
+
+    def __init__(
+        self,
+        tasks: Mapping[str, int],
+        *,
+        depth: VGGDepth = 16,
+        weights: Weights = "none",
+        width: Width = 1.0,
+    ) -> None:
+        super().__init__(tasks, VGGBackbone(depth, weights, width))

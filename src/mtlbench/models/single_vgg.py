@@ -1,0 +1,30 @@
+"""Single-task VGG."""
+
+from collections.abc import Mapping
+
+from mtlbench.models.blocks.classify import TrunkClassifier
+from mtlbench.models.blocks.vgg import VGGBackbone
+from mtlbench.plan.options import VGGDepth, Weights, Width
+
+
+class SingleVGG(TrunkClassifier):
+    """One VGG with a classifier for one task: the baseline of the comparison."""
+
+    family = "vgg"
+    display = "VGG"
+    paper = "Simonyan and Zisserman, ICLR 2015 (arXiv 1409.1556)"
+    paper_title = "Very Deep Convolutional Networks for Large-Scale Image Recognition"
+    predicts = "classes"
+    single_task = True
+    smallest_batch = 2
+
+    def __init__(
+        self,
+        tasks: Mapping[str, int],
+        *,
+        depth: VGGDepth = 16,
+        weights: Weights = "none",
+        width: Width = 1.0,
+    ) -> None:
+        trunk = VGGBackbone(depth, weights, width)
+        super().__init__(tasks, trunk, trunk.channels[-1])
