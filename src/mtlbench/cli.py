@@ -122,6 +122,23 @@ def report(
     print(pipeline.report(_params(params), experiment, key, partial))
 
 
+@app.command()
+def predict(
+    network: Annotated[str, typer.Argument(help="a finished cell's name or folder, or a checkpoint file")],
+    pictures: Annotated[list[Path], typer.Argument(help="pictures (any size and mode), or folders of them")],
+    out: Annotated[Path, typer.Option(help="the folder for the results")],
+    device: Annotated[str, typer.Option(help="auto (a GPU when there is one), cpu or cuda:<n>")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="pictures that go through the network at once")] = 8,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Ask a trained network about pictures: maps as arrays and in colours, overlays, a contact sheet."""
+    from mtlbench.inference.predict import predict as ask
+    from mtlbench.plan.params import use_extensions
+
+    use_extensions(params)
+    ask(network, pictures, out, print, device, batch_size)
+
+
 @app.command("list")
 def list_(
     what: Annotated[

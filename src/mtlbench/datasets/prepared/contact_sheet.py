@@ -29,8 +29,7 @@ def write_contact_sheet(folder: Path, dataset: Dataset) -> Path:
             pictures = [np.moveaxis(np.asarray(arrays["image"][index]), 0, -1)]
             pictures += [tasks[name].draw(np.asarray(arrays[name][index])) for name in dataset.tasks]
             rows.append((f"{split} {index}", [_fit(picture, cell) for picture in pictures]))
-    legend = _legend(tasks, len(rows[0][1]) * (cell[0] + _GAP) - _GAP)
-    sheet = _assemble(rows, ["image", *dataset.tasks], cell, legend)
+    sheet = assemble(rows, ["image", *dataset.tasks], cell, legend(tasks, width_of(len(rows[0][1]), cell)))
     path = folder / "contact_sheet.png"
     with atomic_writer(path) as file:
         sheet.save(file, format="PNG")
@@ -44,10 +43,11 @@ def _fit(picture: np.ndarray, cell: tuple[int, int]) -> Image.Image:
     return image.resize(cell, Image.Resampling.BOX if smaller else Image.Resampling.NEAREST)
 
 
-def _assemble(
+def assemble(
     rows: list[tuple[str, list[Image.Image]]], titles: list[str], cell: tuple[int, int], legend: Image.Image
 ) -> Image.Image:
-    width = 2 * _MARGIN + len(titles) * (cell[0] + _GAP) - _GAP
+    """A sheet of rows (label, pictures of the size ``cell`` (width, height)) with a title over each column."""
+    width = 2 * _MARGIN + width_of(len(titles), cell)
     step = cell[1] + _TITLE
     sheet = Image.new("RGB", (width, 2 * _MARGIN + len(rows) * step + legend.height), _PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
@@ -60,7 +60,12 @@ def _assemble(
     return sheet
 
 
-def _legend(tasks: Mapping[str, Task], width: int) -> Image.Image:
+def width_of(columns: int, cell: tuple[int, int]) -> int:
+    """The width of the pictures of a row, in pixels."""
+    return columns * (cell[0] + _GAP) - _GAP
+
+
+def legend(tasks: Mapping[str, Task], width: int) -> Image.Image:
     """What the colours mean: one line for each task, drawn by the task itself so that it cannot disagree."""
     font = ImageFont.load_default(14)
     lines = [[(text, list(task.draw(values)[0])) for text, values in task.legend()] for task in tasks.values()]

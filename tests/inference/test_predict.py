@@ -1,0 +1,90 @@
+"""`mtlbench predict` as a user gives it."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mtlbench
+from mtlbench.inference.inputs import pictures_of
+from mtlbench.inference.predict import predict
+from mtlbench.system.errors import DataError
+
+from .conftest import CELL
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with pictures of several sizes and modes, two of one name, and a text."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    colours = np.random.default_rng(0).integers(0, 255, (45, 60, 3), np.uint8)
+    Image.fromarray(colours).save(folder / "a.jpg")
+    Image.fromarray(colours[:20, :33, 0]).save(folder / "a.png")
+    Image.fromarray(colours).resize((500, 70)).convert("RGBA").save(folder / "wide.PNG")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_results_have_the_pictures_own_size(trained, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    said: list[str] = []
+    predict(CELL, [photos], out, said.append, "cpu", batch_size=2)
+    assert said == [f"3 pictures, segmentation, depth, normals: look at {out}/contact_sheet.png"]
+    sizes = {"a": (45, 60), "a_2": (20, 33), "wide": (70, 500)}
+    network = mtlbench.load(CELL, "cpu")
+    for name, size in sizes.items():
+        source = photos / {"a": "a.jpg", "a_2": "a.png", "wide": "wide.PNG"}[name]
+        for task, expected in network.predict(source).items():
+            stored = np.load(out / f"{name}_{task}.npy")
+            assert stored.dtype == expected.dtype
+            assert stored.shape[-2:] == size
+            # Batches of another size may round otherwise: 1 % of the pixels may fall on the other side of a border.
+            if task == "segmentation":
+                assert (stored == expected).mean() > 0.99
+            else:
+                np.testing.assert_allclose(stored, expected, atol=5e-3)
+            drawn = np.asarray(Image.open(out / f"{name}_{task}.png"))
+            assert np.array_equal(drawn, network.tasks[task].draw(stored))
+            over = np.asarray(Image.open(out / f"{name}_{task}_overlay.png")).astype(int)
+            picture = np.asarray(Image.open(source).convert("RGB")).astype(int)
+            assert np.abs(over - (drawn.astype(int) + picture) / 2).max() <= 1
+    with open(out / "predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["name"], row["picture"]) for row in rows][1] == ("a_2", str(photos / "a.png"))
+    assert [(int(row["height"]), int(row["width"])) for row in rows] == list(sizes.values())
+    assert (out / "legend.png").is_file()
+    assert network.description.key in (out / "network.json").read_text()
+
+
+def test_a_picture_that_cannot_be_read_does_not_stop_the_others(trained, photos: Path, tmp_path: Path) -> None:
+    (photos / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    with pytest.raises(DataError, match=r"1 of 4 pictures could not be read:\n  .*b\.png: expected a picture"):
+        predict(CELL, [photos], tmp_path / "out", print, "cpu")
+    assert {path.name for path in (tmp_path / "out").glob("*_depth.npy")} == {
+        "a_depth.npy", "a_2_depth.npy", "wide_depth.npy",
+    }  # fmt: skip
+
+
+def test_what_is_asked_for_is_there(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(DataError, match=r"none.jpg: expected a picture or a folder of pictures, found no such file"):
+        pictures_of([photos / "none.jpg"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: expected a folder of pictures, found none with \.png"):
+        pictures_of([tmp_path / "empty"])
+    assert list(pictures_of([photos / "a.png", photos, photos])) == ["a", "a_2", "a_3", "wide", "a_4", "a_5", "wide_2"]
+
+
+def test_the_command(trained, photos: Path, tmp_path: Path) -> None:
+    code = "from mtlbench.cli import main; main()"
+    command = [sys.executable, "-c", code, "predict", CELL, str(photos / "a.jpg"), "--out", str(tmp_path / "out")]
+    run = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "1 picture, segmentation, depth, normals: look at" in run.stdout
+    run = subprocess.run([*command, "--device", "gpu"], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "expected auto, cpu, cuda or cuda:<n>, found 'gpu'" in run.stderr
