@@ -12,21 +12,17 @@ from torch import Tensor, nn
 
 from mtlbench.models import Model
 from mtlbench.system.errors import MtlbenchError, ParamsError
-from mtlbench.training.processes.ranks import Ranks
+from mtlbench.training.processes.ranks import Part
 from mtlbench.training.processes.sharded import Sharded
 from mtlbench.weightings import Weighting
 
 
 @dataclass
-class Connected(Ranks):
+class Connected(Part):
     """This process, number ``rank`` of ``count`` of a run; torch's default process group connects them."""
 
-    rank: int
-    count: int
     #: The name of a signal that asked the run to stop, or None; only what the first process hears counts.
     asked: Callable[[], str | None] = lambda: None
-    #: Images in the whole batch that the network looks at.
-    images: int = 0
 
     @property
     def starter(self) -> int:
@@ -37,21 +33,6 @@ class Connected(Ranks):
         """See :class:`Ranks`: a network that computes its slice of each batch."""
         weighting.all_reduce = self.all_reduce  # type: ignore[method-assign]
         return Sharded(model, self)
-
-    def slice_of(self, rank: int) -> slice:
-        """Which images of the whole batch belong to a process: nearly equal parts, in order."""
-        return slice(self.images * rank // self.count, self.images * (rank + 1) // self.count)
-
-    @property
-    def own(self) -> slice:
-        """Which images of the whole batch belong to this process."""
-        return self.slice_of(self.rank)
-
-    @property
-    def shares(self) -> list[float]:
-        """Each process's share of the images."""
-        slices = [self.slice_of(rank) for rank in range(self.count)]
-        return [(part.stop - part.start) / self.images for part in slices]
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Replace the tensors by their sums over the processes, in place: one exchange for each dtype."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -58,6 +59,31 @@ class Ranks:
 
     def close(self) -> None:
         """Leave the others; no exchange may follow."""
+
+
+@dataclass
+class Part(Ranks):
+    """Process number ``rank`` of ``count``, and which images of a batch are its own."""
+
+    rank: int
+    count: int
+    #: Images in the whole batch that the network looks at.
+    images: int = field(default=0, kw_only=True)
+
+    def slice_of(self, rank: int) -> slice:
+        """Which images of the whole batch belong to a process: nearly equal parts, in order."""
+        return slice(self.images * rank // self.count, self.images * (rank + 1) // self.count)
+
+    @property
+    def own(self) -> slice:
+        """Which images of the whole batch belong to this process."""
+        return self.slice_of(self.rank)
+
+    @property
+    def shares(self) -> list[float]:
+        """Each process's share of the images."""
+        slices = [self.slice_of(rank) for rank in range(self.count)]
+        return [(part.stop - part.start) / self.images for part in slices]
 
 
 #: The processes of an ordinary run.

@@ -10,7 +10,7 @@ and the weighting are therefore the same bits on every process, and equal to tho
 the whole batch and the T backward passes of the gradient methods do not fit it.)
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -18,15 +18,13 @@ from torch import Tensor, nn
 
 from mtlbench.models import Model
 from mtlbench.system.errors import ParamsError
-
-if TYPE_CHECKING:
-    from mtlbench.training.processes.connected import Connected
+from mtlbench.training.processes.ranks import Part
 
 
 class Sharded(nn.Module):
     """The network over all processes: whole batches in, whole predictions out, only the own slice with a graph."""
 
-    def __init__(self, model: Model, ranks: "Connected") -> None:
+    def __init__(self, model: Model, ranks: Part) -> None:
         super().__init__()
         _replace(model, ranks)
         self.model = model
@@ -57,7 +55,7 @@ class Sharded(nn.Module):
         return gathered
 
 
-def _replace(model: nn.Module, ranks: "Connected") -> None:
+def _replace(model: nn.Module, ranks: Part) -> None:
     """Make layers that see more than one image, or draw numbers, those of the whole batch; parameters stay."""
     for module in model.modules():
         if type(module) is nn.BatchNorm2d and module.affine and module.momentum is not None:
@@ -76,7 +74,7 @@ def _replace(model: nn.Module, ranks: "Connected") -> None:
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm whose training statistics are those of the whole batch; made by :class:`Sharded`."""
 
-    ranks: "Connected"
+    ranks: Part
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, C, H, W) of the own images -> the same shape."""
@@ -141,7 +139,7 @@ class _Normalise(torch.autograd.Function):
 class GlobalDropout(nn.Dropout):
     """Dropout by the own slice of a mask for the whole batch, so that all processes draw the same numbers."""
 
-    ranks: "Connected"
+    ranks: Part
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, ...) of the own images -> the same shape."""
