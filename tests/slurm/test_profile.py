@@ -1,6 +1,7 @@
 """`snakemake --profile slurm` as a laboratory's first command, from a fresh checkout."""
 
 import re
+import shutil
 import time
 
 import pytest
@@ -49,6 +50,21 @@ def test_a_fresh_checkout_trains_on_both_nodes_and_builds_the_report(new_site) -
     assert {"pending", "running", "done", "epoch N/N on nodeN, about N s left"} <= seen
     assert "failed" not in seen
     assert "Nothing to be done" in site.checkout.run("snakemake", "--profile", "slurm", "-n", "tiny").stdout
+
+
+def test_the_jobs_of_a_cluster_know_the_folder_of_ones_own_entries(new_site, repository) -> None:
+    site = new_site(
+        ("run: [tiny]", "extensions: [mine]\nrun: [tiny]"),
+        ("dwa: {temperature: 2.0}", "inverse_loss: {power: 0.5}"),
+        ("      equal: {}\n", ""),
+    )
+    example = repository / "tests/extensions/example"
+    shutil.copytree(example, site.folder / "mine", ignore=shutil.ignore_patterns("__pycache__"))
+    site.snakemake("tiny")
+    site.finish()
+    cell = "tiny/segnet_split/inverse_loss/seed0"
+    assert re.search(r"starting on node[12]\b", site.log(cell)), "trained by a job, not here"
+    assert "inverse_loss" in (site.folder / places.REPORTS / "tiny/index.html").read_text()
 
 
 def test_dvc_repro_trains_on_the_cluster_and_records(new_site) -> None:
