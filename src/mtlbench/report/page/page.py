@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from mtlbench.report.evidence import published, stability
+from mtlbench.report.evidence import optimism, published, stability
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures.all import Sections
 from mtlbench.report.page.against import family
@@ -112,12 +112,20 @@ def stability_tables(analysis: Analysis) -> dict[str, Any]:
     protocols = stability.by_protocol(analysis)
     return {
         "optimism": _text(stability.optimism(analysis)),
+        "one_epoch": _by_metric(analysis, optimism.one_epoch(analysis)),
+        "own_epochs": _by_metric(analysis, optimism.own_epochs(analysis)),
         "protocols": _text(protocols.dropna(how="all").rename(index=labels)),
         "conventions": _text(deltas.rename(index=labels)),
         "moved": moved_ranks(analysis, deltas),
         "explained": stability.CONVENTIONS,
         "swaps": stability.swaps(stability.by_definition(analysis)).astype(int),
     }
+
+
+def _by_metric(analysis: Analysis, table: pd.DataFrame) -> pd.DataFrame:
+    """The columns by task and metric, the numbers as text with one decimal."""
+    titles = {c.name: f"{text.task_title(c.task)}: {c.metric.display}" for c in analysis.grid.columns}
+    return _text(table.rename(columns=titles), 1)
 
 
 def moved_ranks(analysis: Analysis, deltas: pd.DataFrame) -> list[dict[str, str]]:
