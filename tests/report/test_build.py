@@ -39,7 +39,8 @@ def test_everything_is_there(built: Path) -> None:
         "figures/metrics_segnet_mtan.png", "figures/intervals.svg", "figures/critical_difference.svg",
         "figures/pairs.svg", "figures/weights_segnet_mtan.svg", "figures/panel_segnet_single.single.png",
         "figures/compare_depth.png", "figures/class_iou.svg", "figures/confusion.svg", "figures/cost_quality.svg",
-        "figures/replacement.svg", "figures/agreement.svg", "figures/legend.svg", "figures/gains.svg",
+        "figures/replacement.svg", "figures/agreement.svg", "figures/legend.svg",
+        "figures/gains.svg", "figures/profiles.svg",
     } <= names  # fmt: skip
     assert any(name.startswith("figures/attention_segnet_mtan") for name in names)
     assert not [name for name in names if name.endswith(".tmp")]
@@ -49,6 +50,16 @@ def test_every_figure_has_a_caption(built: Path) -> None:
     captions = json.loads((built / "captions.json").read_text())
     assert {path.stem for path in (built / "figures").iterdir()} == captions.keys() - {"table"}
     assert all(len(text) > 20 for text in captions.values())
+
+
+def test_the_documentation_lists_every_figure(built: Path, repository: Path) -> None:
+    text = (repository / "docs" / "report.md").read_text(encoding="utf-8").split("## The figures")[1].split("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \|", text, re.M)
+    patterns = {name: re.compile(re.sub("MODEL|TASK|ROW", ".+", name) + r"(_\d+)?") for name in listed}
+    names = json.loads((built / "captions.json").read_text()).keys() - {"table"}
+    assert [name for name in names if not any(one.fullmatch(name) for one in patterns.values())] == []
+    rare = {"norms_MODEL", "cosines_MODEL"}  # of weightings that record gradients
+    assert [n for n, one in patterns.items() if n not in rare and not any(map(one.fullmatch, names))] == []
 
 
 def test_every_link_leads_somewhere(built: Path) -> None:

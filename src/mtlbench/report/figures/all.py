@@ -9,7 +9,7 @@ from typing import Any
 from mtlbench.diagrams.draw import draw_svg
 from mtlbench.report.evidence import stability
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.figures import classes, curves, gains, mosaic, panels, rankings, tradeoffs, trajectories
+from mtlbench.report.figures import aggregate, classes, curves, gains, mosaic, panels, rankings, tradeoffs, trajectories
 from mtlbench.report.figures.style import Picture
 from mtlbench.report.rows.grid import Grid, Row
 from mtlbench.system.errors import MtlbenchError
@@ -48,6 +48,7 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
     single: list[tuple[str, Callable[..., Any], Any]] = [
         ("statistics", rankings.forest, analysis),
         ("statistics", gains.gain_matrix, analysis),
+        ("statistics", aggregate.aggregates, analysis),
         ("statistics", rankings.pairwise, analysis),
         ("networks", rankings.critical_differences, analysis),
         *([("overview", curves.overview, grid)] if models else []),
