@@ -105,6 +105,13 @@ class Training(_Block):
             description="data parallel processes that share each step, on GPUs one for each; 1 unless set",
         ),
     ] = 1
+    domains: Annotated[
+        Literal["together", "interleaved", "in_turn"] | None,
+        Field(
+            description="data sets of several domains only: together (a step has a batch of every domain), interleaved "
+            "(a batch of one domain, in random order) or in_turn (one domain after the other in each epoch)"
+        ),
+    ] = None
 
     @pydantic.model_validator(mode="after")
     def _images_for_all(self) -> "Training":
@@ -113,9 +120,11 @@ class Training(_Block):
         return self
 
     @pydantic.model_serializer(mode="wrap")
-    def _without_one_process(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A single process is left out of specs, so keys are what they were before there was a choice."""
+    def _without_defaults(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A single process and no domains are left out of specs: keys are what they were before there was a choice."""
         values = dump(self)
+        if self.domains is None:
+            values.pop("domains", None)
         if self.processes == 1:
             values.pop("processes", None)
         return values

@@ -11,6 +11,7 @@ from typing import Any
 
 from mtlbench.plan import keys, places
 from mtlbench.plan.content import content
+from mtlbench.plan.matching import check_domains, check_model
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment, Params
 from mtlbench.plan.recipe import Recipe
@@ -166,6 +167,7 @@ def _cells(params: Params, name: str) -> list[Cell]:
             raise ParamsError(
                 f"experiments.{name}.tasks: dataset '{data.name}' has no '{task}'. {nearest(task, made.tasks)}"
             )
+    check_domains(grid, made.domains, f"experiments.{name}")
     common = {
         "version": TRAINING_VERSION,
         "dataset": data.key,
@@ -176,6 +178,7 @@ def _cells(params: Params, name: str) -> list[Cell]:
     runs: list[tuple[str, tuple[str, ...], dict[str, Any]]]
     for label, block in grid.models.items():
         model = _resolve("models", label, block, f"experiments.{name}.models.{label}")
+        check_model(model["kind"], made.tasks, grid.tasks, f"experiments.{name}.models.{label}")
         _check_size(model["kind"], made.size, f"experiments.{name}.models.{label}")
         if entry("models", model["kind"]).constants.get("single_task", False):
             runs = [(f"{ONLY}{task}", (task,), {"kind": "equal", "version": 1, "options": {}}) for task in grid.tasks]

@@ -14,6 +14,7 @@ from typing import Any
 
 from mtlbench.plan import extensions
 from mtlbench.plan.recipe import Recipe
+from mtlbench.plan.registry import entries
 from mtlbench.runs.manifest import Manifest
 
 #: {file below the package or an extension: 16 digits}.
@@ -38,9 +39,15 @@ _TOLD = ("display", "paper_title")
 
 
 def of_training(recipe: Recipe) -> Code:
-    """The code of a cell's training: that of its model, its weighting and its tasks, and the training loop."""
-    entries = {"models": [recipe.model.kind], "weightings": [recipe.weighting.kind], "tasks": recipe.tasks}
-    modules = [f"mtlbench.{kind}.{name}" for kind, names in entries.items() for name in names]
+    """The code of a cell's training: that of its model, its weighting and its tasks, and the training loop.
+
+    A task that has another name than its file is a domain: then all files of tasks about classes count.
+    """
+    known = entries("tasks")
+    about_classes = [name for name, one in known.items() if one.constants.get("predicts") == "classes"]
+    tasks = {file for name in recipe.tasks for file in ([name] if name in known else about_classes)}
+    parts = {"models": [recipe.model.kind], "weightings": [recipe.weighting.kind], "tasks": sorted(tasks)}
+    modules = [f"mtlbench.{kind}.{name}" for kind, names in parts.items() for name in names]
     several = [_SEVERAL] if recipe.training.processes > 1 else []
     return _digests((_TRAINING, *several, *modules), extensions.folders())
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtlbench.models import Model
 from mtlbench.models._cost import forward_flops, parameter_count
@@ -19,7 +20,8 @@ from mtlbench.system.errors import DataError, ParamsError
 from mtlbench.tasks import Task, make_tasks
 from mtlbench.training import device as devices
 from mtlbench.training.arrays import PreparedArrays
-from mtlbench.training.data import Split, in_batches
+from mtlbench.training.data import Split
+from mtlbench.training.domains import batches_of, domains_of
 from mtlbench.training.loop import Data, Trainer
 from mtlbench.training.processes.ranks import ALONE, Ranks
 from mtlbench.training.seeds import derive
@@ -44,7 +46,7 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     weighting: Weighting = entry("weightings", recipe.weighting.kind).load()(list(tasks), **recipe.weighting.options)
     prepared = PreparedArrays(cell.dataset.folder, manifest)
     data = load_data(prepared, tasks, protocol, weighting, device, runtime.data)
-    _check_batches(model, data, training)
+    _check_batches(model, tasks, data, training)
     trainer = Trainer(
         model, weighting, tasks, data, training, protocol, cell.seed, device, work,
         Identity(cell.key, cell.path, prepared.digests, code.of_training(recipe)),
@@ -69,8 +71,9 @@ def build_model(chosen: ChosenEntry, tasks: Mapping[str, Task], size: tuple[int,
     return kind({name: task.channels for name, task in tasks.items()}, **chosen.options)
 
 
-def _check_batches(model: Model, data: Data, training: Training) -> None:
-    smallest = min(len(part) for part in in_batches(data.train, training.batch_size, training.drop_last))
+def _check_batches(model: Model, tasks: Mapping[str, Task], data: Data, training: Training) -> None:
+    domains = domains_of(tasks, data.train_split, data.train)
+    smallest = min(len(part) for part in batches_of(domains, training.batch_size, training.drop_last))
     if smallest < model.smallest_batch:
         raise ParamsError(
             f"{type(model).__name__} trains on batches of at least {model.smallest_batch} images, but "
@@ -97,11 +100,19 @@ def load_data(
     if share is None and weighting.wants_held_out:
         share = weighting.held_out_share
     if share is None:
-        return Data(train, test, torch.arange(train.count), torch.empty(0, dtype=torch.int64))
+        return Data(train, test, _labelled(tasks, train), torch.empty(0, dtype=torch.int64))
     from mtlbench.datasets.prepared.held_out import held_out_indices
 
     kept, held_out = held_out_indices(train.count, train.groups, share, seed=0)
-    return Data(train, test, torch.as_tensor(kept), torch.as_tensor(held_out))
+    labelled = _labelled(tasks, train)
+    own = [part[torch.isin(part, labelled)] for part in (torch.as_tensor(kept), torch.as_tensor(held_out))]
+    return Data(train, test, *own)
+
+
+def _labelled(tasks: Mapping[str, Task], split: Split) -> Tensor:
+    """The images that one of the tasks looks at: all of them, unless other domains are left out."""
+    domains = domains_of(tasks, split, torch.arange(split.count))
+    return torch.cat([domain.indices for domain in domains]).unique()
 
 
 def _dataset_manifest(cell: Cell) -> Manifest:

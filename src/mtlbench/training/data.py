@@ -1,6 +1,6 @@
 """Prepared arrays as batches on the device: the whole split lives there when it fits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -38,7 +38,7 @@ class Split:
             picked = {name: values.pin_memory().to(self.device, non_blocking=True) for name, values in picked.items()}
         return {name: _decode(name, values) for name, values in picked.items()}
 
-    def batches(self, groups: Sequence[Tensor]) -> Iterator[dict[str, Tensor]]:
+    def batches(self, groups: Sequence[Tensor]) -> Generator[dict[str, Tensor]]:
         """Batches in order; when the arrays stay in host memory the next one is fetched meanwhile."""
         if self.resident:
             yield from (self.batch(indices) for indices in groups)

@@ -5,6 +5,7 @@ step), so a run that was stopped anywhere and continued gives the same bits as o
 state is saved. Nothing inside an epoch waits for the device.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -21,13 +22,14 @@ from mtlbench.plan.params import Protocol, Training
 from mtlbench.system.errors import DivergedError, Interrupted
 from mtlbench.tasks import Task
 from mtlbench.training import checkpoint, history, state
-from mtlbench.training.data import Split, in_batches
+from mtlbench.training.data import Split
 from mtlbench.training.device import autocast, frozen_batchnorm
+from mtlbench.training.domains import Step, answers, batches_of, check_domains, domains_of, steps_of
 from mtlbench.training.evaluate import evaluate
 from mtlbench.training.meter import Meter
 from mtlbench.training.optimize import learning_rate, make_optimizer
 from mtlbench.training.processes.ranks import ALONE, Ranks
-from mtlbench.training.seeds import derive, generator, order
+from mtlbench.training.seeds import derive, generator
 from mtlbench.training.segments import segment
 from mtlbench.training.state import Identity
 from mtlbench.training.usable import problem
@@ -49,6 +51,14 @@ class Data:
     def counts(self) -> dict[str, int]:
         """Images by what they are used for."""
         return {"train": len(self.train), "held_out": len(self.held_out), "test": self.test_split.count}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A batch and the tasks that look at it."""
+
+    tasks: tuple[str, ...]
+    batch: dict[str, Tensor]
 
 
 @dataclass
@@ -89,6 +99,8 @@ class Trainer:
         self.weighting.to(self.device)
         self.shared = shared_parameters(self.model)
         self.optimizer = make_optimizer(self.training.optimizer, self.model, self.weighting)
+        self.domains = domains_of(self.tasks, self.data.train_split, self.data.train)
+        check_domains(self.domains, "training")
         self._check_batches()
         self.network = self.ranks.spread(self.model, self.weighting)
         if self.compile:
@@ -104,7 +116,7 @@ class Trainer:
         self._seconds_before = 0.0
 
     def _check_batches(self) -> None:
-        batches = in_batches(self.data.train, self.training.batch_size, self.training.drop_last)
+        batches = batches_of(self.domains, self.training.batch_size, self.training.drop_last)
         self.ranks.check_batches([len(batch) for batch in batches])
         if self.weighting.wants_held_out:
             self.ranks.check_batches([min(self.training.batch_size, len(self.data.held_out))])
@@ -117,7 +129,11 @@ class Trainer:
     @property
     def steps(self) -> int:
         """Steps in an epoch."""
-        return len(in_batches(self.data.train, self.training.batch_size, self.training.drop_last))
+        return len(self._steps(0))
+
+    def _steps(self, epoch: int) -> list[Step]:
+        size, drop_last = self.training.batch_size, self.training.drop_last
+        return steps_of(self.domains, self.training.domains, self.seed, epoch, size, drop_last)
 
     @property
     def recorded(self) -> list[str]:
@@ -180,77 +196,102 @@ class Trainer:
         if self.step == 0:
             losses = [[row[f"train_loss_{task}"] for task in self.tasks] for row in self.rows]
             self.weighting.begin_epoch(self.epoch, losses)
-        indices = self.data.train[order(len(self.data.train), self.seed, self.epoch)]
-        groups = in_batches(indices, self.training.batch_size, self.training.drop_last)
-        for batch in self.data.train_split.batches(groups[self.step :]):
-            self._train_step(batch, rate)
-            self.step += 1
-            self.hooks.advance(self.epoch, self.step, len(groups))
-            self._stop_if_asked()
+        steps = self._steps(self.epoch)
+        coming = steps[self.step :]
+        with contextlib.closing(self.data.train_split.batches([b for step in coming for _, b in step])) as batches:
+            for step in coming:
+                self._train_step([Part(domain.tasks, next(batches)) for domain, _ in step], rate)
+                self.step += 1
+                self.hooks.advance(self.epoch, self.step, len(steps))
+                self._stop_if_asked()
 
-    def _train_step(self, batch: dict[str, Tensor], rate: float) -> None:
+    def _augmented(self, parts: list[Part]) -> list[Part]:
         settings = self.training.augmentation
-        if settings is not None:
-            from mtlbench.training.augmentation import augment
+        if settings is None:
+            return parts
+        from mtlbench.training.augmentation import augment
 
-            chance = generator(self.seed, "augment", self.epoch, self.step)
-            maps = {name: task.maps for name, task in self.tasks.items()}
-            batch = augment(
-                batch, chance, maps=maps, scales=settings.scales, flip=settings.flip, compat=settings.compat
+        chance = generator(self.seed, "augment", self.epoch, self.step)
+        maps = {name: task.maps for name, task in self.tasks.items()}
+        return [
+            Part(
+                part.tasks,
+                augment(
+                    part.batch, chance, maps=maps, scales=settings.scales, flip=settings.flip, compat=settings.compat
+                ),
             )
+            if all(self.tasks[name].augmented for name in part.tasks)
+            else part
+            for part in parts
+        ]
+
+    def _train_step(self, parts: list[Part], rate: float) -> None:
+        parts = self._augmented(parts)
         if self.weighting.wants_held_out:
-            self._look_ahead(batch, rate)
+            self._look_ahead(parts, rate)
         self._seed_step()
-        raw = self._forward(batch["image"])
-        losses = [task.loss(raw[name], batch[name]) for name, task in self.tasks.items()]
+        raw, losses = self._losses(parts)
         self.optimizer.zero_grad(set_to_none=True)
         weights = self.weighting.backward(losses, self.shared)
         self.ranks.all_reduce(self._own_gradients())
         self.optimizer.step()
         with torch.no_grad():
-            self._record(losses, weights, raw, batch)
+            self._record(losses, weights, raw, parts)
             if self.weighting.wants_losses_after_step:
-                self.weighting.after_step(torch.stack(self._losses_again(batch)))
+                self.weighting.after_step(torch.stack(self._losses_again(parts)))
 
     def _own_gradients(self) -> list[Tensor]:
         """The gradients that are of this process's images only: gradient methods have added up the shared ones."""
         added = set(self.shared) if self.weighting.needs_gradients else set()
         return [p.grad for p in self.model.parameters() if p.grad is not None and p not in added]
 
-    def _record(
-        self, losses: list[Tensor], weights: Tensor, raw: Mapping[str, Tensor], batch: dict[str, Tensor]
-    ) -> None:
+    def _record(self, losses: list[Tensor], weights: Tensor, raw: Mapping[str, Tensor], parts: list[Part]) -> None:
         values = torch.stack([loss.detach() for loss in losses])
         self.bad = torch.where((self.bad < 0) & ~torch.isfinite(values), self.step, self.bad)
-        images = len(batch["image"])
-        self.meter.add("images", torch.full((), float(images), device=self.device))
+        images = self._images(parts)
+        self.meter.add("images", images)
         self.meter.add("steps", torch.ones((), device=self.device))
         self.meter.add("losses", values.double() * images)
         self.meter.add("weights", weights)
         for name, value in self.weighting.logs().items():
             self.meter.add(f"log/{name}", value)
-        for name, task in self.tasks.items():
-            for statistic, counts in task.statistics(task.activate(raw[name].detach()), batch[name]).items():
-                self.meter.add(f"{name}/{statistic}", counts.sum(0))
+        for part in parts:
+            for name in part.tasks:
+                prediction = self.tasks[name].activate(raw[name].detach())
+                for statistic, counts in self.tasks[name].statistics(prediction, part.batch[name]).items():
+                    self.meter.add(f"{name}/{statistic}", counts.sum(0))
 
-    def _forward(self, image: Tensor) -> dict[str, Tensor]:
-        with autocast(self.device, self.training.precision):
-            return self.network(image)
+    def _images(self, parts: list[Part]) -> Tensor:
+        """How many images the losses are means over: one number, or with several domains one for each task (T,)."""
+        if len(self.domains) == 1:
+            return torch.full((), float(len(parts[0].batch["image"])), device=self.device)
+        count = {name: len(part.batch["image"]) for part in parts for name in part.tasks}
+        return torch.tensor([float(count.get(name, 0)) for name in self.tasks], device=self.device)
 
-    def _losses_again(self, batch: dict[str, Tensor]) -> list[Tensor]:
-        """The T losses of the current parameters on a batch, BatchNorm statistics untouched, the same dropout."""
+    def _losses(self, parts: list[Part]) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Raw outputs of the tasks of these parts, and the T losses: 0 without a gradient for the other tasks."""
+        raw: dict[str, Tensor] = {}
+        losses = {name: torch.zeros((), device=self.device, requires_grad=True) for name in self.tasks}
+        for part in parts:
+            with autocast(self.device, self.training.precision):
+                raw |= answers(self.network, part.batch["image"], part.tasks, self.tasks)
+            losses |= {name: self.tasks[name].loss(raw[name], part.batch[name]) for name in part.tasks}
+        return raw, list(losses.values())
+
+    def _losses_again(self, parts: list[Part]) -> list[Tensor]:
+        """The T losses of the current parameters on these parts, BatchNorm statistics untouched, the same dropout."""
         self._seed_step()
         with frozen_batchnorm(self.model):
-            raw = self._forward(batch["image"])
-        return [task.loss(raw[name], batch[name]) for name, task in self.tasks.items()]
+            return self._losses(parts)[1]
 
-    def _look_ahead(self, batch: dict[str, Tensor], rate: float) -> None:
+    def _look_ahead(self, parts: list[Part], rate: float) -> None:
         def losses_on(which: str) -> list[Tensor]:
             if which == "train":
-                return self._losses_again(batch)
+                return self._losses_again(parts)
             chance = generator(self.seed, "held_out", self.epoch, self.step)
             drawn = torch.randperm(len(self.data.held_out), generator=chance)[: self.training.batch_size]
-            return self._losses_again(self.data.train_split.batch(self.data.held_out[drawn]))
+            held_out = self.data.train_split.batch(self.data.held_out[drawn])
+            return self._losses_again([Part(tuple(self.tasks), held_out)])
 
         self.weighting.prepare_step(self.model, losses_on, rate)
 

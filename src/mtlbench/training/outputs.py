@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from mtlbench.metrics import rules
 from mtlbench.system.files import atomic_writer, write_json, write_text
 from mtlbench.training import device as devices
 from mtlbench.training import history
 from mtlbench.training.description import NAME, describe
+from mtlbench.training.domains import answers, domains_of
 from mtlbench.training.evaluate import Evaluation, evaluate
 from mtlbench.training.loop import Trainer
 from mtlbench.training.masks import attention_masks
@@ -74,23 +76,54 @@ def _scenes(trainer: Trainer) -> np.ndarray:
 
 @torch.no_grad()
 def _samples(trainer: Trainer) -> dict[str, np.ndarray]:
-    """A few test images, evenly spaced, with targets, decoded predictions and the network's attention masks."""
+    """A few test images of each domain, evenly spaced, with targets, decoded predictions and the attention masks.
+
+    A prediction of a class comes with its probability; images of other domains have none (-1, NaN).
+    """
     split = trainer.data.test_split
-    indices = torch.linspace(0, split.count - 1, min(SAMPLES, split.count)).round().long()
+    indices = _sampled(trainer)
     batch = split.batch(indices)
     trainer.model.eval()
     with devices.autocast(trainer.device, trainer.training.precision):
-        raw = trainer.model(batch["image"])
         masks = attention_masks(trainer.model, batch["image"], list(trainer.tasks))
     found = {
         "indices": indices.numpy(),
         "image": split.arrays["image"][indices.to(split.arrays["image"].device)].cpu().numpy(),
     }
-    for name, task in trainer.tasks.items():
-        targets = split.arrays[name]
-        found[f"target_{name}"] = targets[indices.to(targets.device)].cpu().numpy()
-        found[f"prediction_{name}"] = task.decode(task.activate(raw[name])).to(targets.dtype).cpu().numpy()
+    for domain in domains_of(trainer.tasks, split, indices):
+        with devices.autocast(trainer.device, trainer.training.precision):
+            whole = len(domain.positions) == len(indices)  # as it is: a copy may have another layout
+            images = batch["image"] if whole else batch["image"][domain.positions.to(trainer.device)]
+            raw = answers(trainer.model, images, domain.tasks, trainer.tasks)
+        for name in domain.tasks:
+            found |= _predicted(trainer, name, raw[name], indices, domain.positions)
     return found | masks
+
+
+def _sampled(trainer: Trainer) -> Tensor:
+    """The positions of the sampled test images: ``SAMPLES`` of each domain."""
+    split = trainer.data.test_split
+    found = []
+    for domain in domains_of(trainer.tasks, split, torch.arange(split.count)):
+        last = len(domain.indices) - 1
+        found.append(domain.indices[torch.linspace(0, last, min(SAMPLES, last + 1)).round().long()])
+    return torch.cat(found)
+
+
+def _predicted(trainer: Trainer, name: str, raw: Tensor, indices: Tensor, positions: Tensor) -> dict[str, np.ndarray]:
+    """Target, prediction and its probability of a task; ``raw`` is of the images at ``positions`` of ``indices``."""
+    task = trainer.tasks[name]
+    stored = trainer.data.test_split.arrays[name]
+    target = stored[indices.to(stored.device)].cpu()
+    activated = task.activate(raw)
+    prediction = torch.full_like(target, -1)
+    prediction[positions] = task.decode(activated).to(target.dtype).cpu()
+    found = {f"target_{name}": target.numpy(), f"prediction_{name}": prediction.numpy()}
+    if not task.maps.per_pixel:
+        probability = torch.full(target.shape, torch.nan)
+        probability[positions] = activated.amax(1).exp().cpu()
+        found[f"probability_{name}"] = probability.numpy()
+    return found
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -82,7 +82,8 @@ def _sums(trainer: "Trainer", state: Mapping[str, Any]) -> dict[str, Tensor]:
     if state["step"] == 0:
         return {}
     count = len(trainer.tasks)
-    shapes: dict[str, tuple[int, ...]] = {"images": (), "steps": (), "losses": (count,), "weights": (count,)}
+    images = () if len(trainer.domains) == 1 else (count,)
+    shapes: dict[str, tuple[int, ...]] = {"images": images, "steps": (), "losses": (count,), "weights": (count,)}
     batch = trainer.data.test_split.batch(torch.zeros(1, dtype=torch.int64))
     for name, task in trainer.tasks.items():
         raw = batch["image"].new_zeros(task.output_shape(batch[name]))

@@ -36,6 +36,11 @@ class Weighting(nn.Module):
     needs_gradients: ClassVar[bool] = False
     #: True when the loop must compute the losses again after the optimiser's step (same batch, BatchNorm untouched).
     wants_losses_after_step: ClassVar[bool] = False
+    #: False when the weights do not depend on the losses of the step: then a step may have the loss of one domain
+    #: alone, the others being 0 without a gradient. A literal in the class body; ``compares_losses_with`` names options
+    #: that make it True when they are set.
+    compares_losses: ClassVar[bool] = True
+    compares_losses_with: ClassVar[tuple[str, ...]] = ()
     #: True when the loop must provide ``held_out`` (see :meth:`prepare_step`).
     wants_held_out: ClassVar[bool] = False
     #: With ``wants_held_out``: the share of the training images that is held out, unless the protocol holds some out.

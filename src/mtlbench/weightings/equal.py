@@ -17,6 +17,7 @@ class Equal(Weighting):
 
     display: ClassVar[str] = "Equal"
     paper: ClassVar[str] = "the sum of the losses (Caruana, Machine Learning 28, 1997)"
+    compares_losses: ClassVar[bool] = False
 
     def weights(self, losses: Tensor) -> Tensor:
         """Ones (T,)."""

@@ -19,6 +19,7 @@ class Static(Weighting):
 
     display: ClassVar[str] = "Static"
     paper: ClassVar[str] = "fixed scalarization (Xin et al., NeurIPS 2022, arXiv 2209.11379, discuss it)"
+    compares_losses: ClassVar[bool] = False
 
     task_weights: Tensor
 
