@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlbench.models import Classifier, parameter_owners, shared_parameters
+from mtlbench.system.errors import ParamsError
 
 
 class _Means(Classifier):
@@ -41,6 +42,13 @@ def test_parameters_of_a_classifier_are_shared_where_two_losses_reach_them() -> 
     model = _Means({"birds": 5, "digits": 10})
     assert parameter_owners(model)["trunk.weight"] == {"birds", "digits"}
     assert [id(p) for p in shared_parameters(model)] == [id(p) for p in model.trunk.parameters()]
+
+
+@pytest.mark.parametrize("name", ["train", "type", "training", "items", "v1.0", ""])
+def test_a_domain_that_pytorch_cannot_hold_is_named(name: str) -> None:
+    with pytest.raises(ParamsError, match=rf"task '{name}' cannot name parts of a network.*Rename the task or domain"):
+        _Means({"birds": 2, name: 3})
+    assert list(_Means({"vgg-flowers": 2, "visages à l'huile": 3}).heads) == ["vgg-flowers", "visages à l'huile"]
 
 
 def test_a_classifier_says_that_it_predicts_classes() -> None:

@@ -41,6 +41,12 @@ class Model(nn.Module):
             raise ParamsError(f"{type(self).__name__}: expected at least one task, found none")
         if self.single_task and len(tasks) != 1:
             raise ParamsError(f"{type(self).__name__}: expected one task, found {len(tasks)}: {', '.join(tasks)}")
+        for task in tasks:
+            if not task or "." in task or hasattr(nn.ModuleDict(), task):
+                raise ParamsError(
+                    f"{type(self).__name__}: task '{task}' cannot name parts of a network: expected no empty name, no "
+                    "dot and none of PyTorch's own words ('train', 'type'). Rename the task or domain."
+                )
         self.tasks = dict(tasks)
         self.register_forward_pre_hook(_check_image)
 
