@@ -9,12 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from mtlbench.models import Model, meta_twin, parameter_owners
 
-#: Names of modules of other libraries; our own say theirs in ``diagram``.
-FOREIGN = {BasicBlock: "block", Bottleneck: "block", nn.Conv2d: "conv", nn.Linear: "linear", nn.MaxPool2d: "pool"}
+#: Names of modules of other libraries, by their class, which is not imported: torchvision takes seconds to start.
+#: Our own modules say theirs in ``diagram``.
+FOREIGN = {
+    "torchvision.models.resnet.BasicBlock": "block", "torchvision.models.resnet.Bottleneck": "block",
+    "torch.nn.modules.conv.Conv2d": "conv", "torch.nn.modules.linear.Linear": "linear",
+    "torch.nn.modules.pooling.MaxPool2d": "pool",
+}  # fmt: skip
 #: Operations between modules that are worth a node; all others only pass their first tensor on.
 OPERATIONS = {"mul": "times", "add": "plus", "addcmul": "plus", "cat": "concat", "matmul": "times"}
 
@@ -77,7 +81,8 @@ class _Recorder(TorchFunctionMode):
         """Record calls of modules that have a name for diagrams; what happens inside them is not looked at."""
         handles = []
         for path, module in self.model.named_modules():
-            kind = getattr(module, "diagram", None) or FOREIGN.get(type(module))
+            found = type(module)
+            kind = getattr(module, "diagram", None) or FOREIGN.get(f"{found.__module__}.{found.__qualname__}")
             if kind is not None:
                 handles.append(module.register_forward_pre_hook(self._enter))
                 handles.append(module.register_forward_hook(self._leaver(path, kind)))

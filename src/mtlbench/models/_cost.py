@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from mtlbench.models import Model, meta_twin
 from mtlbench.plan.registry import check_options, entry
@@ -37,6 +36,8 @@ def forward_flops(model: Model, size: tuple[int, int]) -> int:
     resizing do not count, as usual. Found on the meta device: no arithmetic is done and ``model`` stays
     where and as it is. Raises ParamsError when the model cannot take that size.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # starts Triton, so only when it is needed
+
     twin = meta_twin(model).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         twin(torch.empty(1, 3, *size, device="meta"))
