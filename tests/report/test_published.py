@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlbench.report.evidence.published import beside, check, load, metric_names, protocol_of
+from mtlbench.report.evidence.published import beside, caveats, check, load, metric_names, protocol_of
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.tasks import make_tasks
@@ -65,6 +65,8 @@ def test_our_rows_find_their_published_counterparts(make: Callable[..., ReportIn
     names = {comparison.row.label: len(comparison.published) for comparison in found}
     # STL of the MTAN-SegNet table; equal and dwa in that table and in LibMTL's SegNet results
     assert names == {"segnet_single · single-task": 1, "segnet_mtan · equal": 2, "segnet_mtan · dwa": 2}
+    assert [weighting for weighting, _ in caveats(found, check())] == ["nash_mtl"]
+    assert caveats(found, []) == []
     values = dict(found[1].published)
     assert next(v for s, v in values.items() if s.startswith("NTKMTL"))["segmentation_miou"] == 39.29
     assert found[1].ours["segmentation_miou"] > 1  # percent, like the published ones

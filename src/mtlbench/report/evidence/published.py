@@ -1,7 +1,7 @@
 """Numbers that papers and repositories printed: beside ours, and checked against their own rows."""
 
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -40,6 +40,10 @@ PROTOCOLS = {
     "Auto-Lambda": (
         "SGD 0.1 with cosine, batch 4, augmented; best epoch on the test set; batch means; Δm of one metric per task"
     ),
+}
+#: What must be known beside any published row of a weighting.
+CAVEATS = {
+    "nash_mtl": "with cvxpy 1.6 and newer the authors' solver call fails silently; what is trained is equal weighting"
 }
 
 
@@ -157,6 +161,12 @@ def beside(grid: Grid) -> tuple[list[Column], list[Comparison]]:
 def protocol_of(source: str) -> str:
     """What a source did, in one line; "" when nothing is known."""
     return next((text for start, text in PROTOCOLS.items() if source.startswith(start)), "")
+
+
+def caveats(compared: Sequence[Comparison], checked: Sequence[CheckedRow]) -> list[tuple[str, str]]:
+    """(weighting, what must be known of its published rows) for those that are shown."""
+    shown = {comparison.row.weighting for comparison in compared} | {row.weighting for row in checked}
+    return [(weighting, text) for weighting, text in CAVEATS.items() if weighting in shown]
 
 
 def metric_names() -> dict[str, dict[str, tuple[str, str]]]:

@@ -41,7 +41,7 @@ def render(page: Page) -> str:
         loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.globals.update(text=text, protocol_of=published.protocol_of)
+    environment.globals.update(text=text, protocol_of=published.protocol_of, caveats=published.caveats)
     analysis = page.analysis
     return environment.get_template("report.html.jinja").render(
         css=Markup(folder.joinpath("report.css").read_text(encoding="utf-8")),
