@@ -72,12 +72,13 @@ def prepared_of(experiment, manifests):
 
 
 def unless_made(manifests, needed):
-    """What making these manifests needs; nothing when they are all there.
+    """What making these manifests needs; nothing when it is absent and they are all there.
 
     Snakemake runs a finished job again when another one makes its input, and asks ancient() only where the input is
     there at planning. So one new cell would bring back all others of a checkout without prepared data.
     """
-    return [] if all(os.path.exists(path) for path in manifests) else [ancient(str(needed))]
+    finished = all(os.path.exists(path) for path in manifests)
+    return [] if finished and not os.path.exists(needed) else [ancient(str(needed))]
 
 
 def resource_of(name):
