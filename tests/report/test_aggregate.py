@@ -1,5 +1,8 @@
 """Interquartile means and performance profiles against definitions, derivatives and simulation."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -18,6 +21,7 @@ from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.gains import per_seed
 from mtlbench.report.evidence.pairs import compare
 from mtlbench.report.evidence.variance import Sample
+from mtlbench.report.figures.aggregate import aggregates
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 7, 18, 27])
@@ -60,6 +64,17 @@ def test_every_row_stands_against_the_baseline(analysis: Analysis) -> None:
         found = tests.intervals(row.slug)
         assert found.mean == pytest.approx(stats.trim_mean(per_seed(analysis.grid, row).ravel(), 0.25))
         assert found.both[0] < found.mean < found.both[1]
+
+
+def test_a_baseline_of_0_leaves_nothing_to_pool(analysis: Analysis, tmp_path: Path) -> None:
+    slug = "segnet_single.single"
+    evidence = dict(analysis.evidence)
+    draws = evidence[slug].draws
+    evidence[slug] = replace(evidence[slug], draws={**draws, "segmentation_miou": 0 * draws["segmentation_miou"]})
+    changed = Analysis(analysis.grid, evidence)
+    assert rows_with_gains(changed) == []
+    assert interquartile_tests(changed) is None
+    assert aggregates(changed, tmp_path) is None
 
 
 def test_a_profile_is_the_share_above(analysis: Analysis) -> None:

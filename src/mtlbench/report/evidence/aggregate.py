@@ -64,10 +64,13 @@ def interquartile_tests(analysis: Analysis) -> PairTests | None:
     baseline = grid.baseline
     if baseline is None or baseline.slug not in evidence:
         return None
+    rows = rows_with_gains(analysis)
+    if not rows:
+        return None
     higher = np.array([column.metric.higher_is_better for column in grid.columns])
     single = _relative(grid, grid.reported[baseline.slug]), _relative(grid, evidence[baseline.slug].draws)
     samples, apart = {}, {}
-    for row in rows_with_gains(analysis):
+    for row in rows:
         gains, drawn = per_seed(grid, row), drawn_gains(analysis, row, baseline)
         moved, moved_draws = (of_baseline(g, r, higher) for g, r in zip((gains, drawn), single, strict=True))
         values, draws = by_seed(gains), by_seed(drawn)
@@ -76,13 +79,20 @@ def interquartile_tests(analysis: Analysis) -> PairTests | None:
         else:
             apart[row.slug] = moved
         samples[row.slug] = Sample(tuple(row.seeds), values, draws)
-    return compare(samples, evidence[baseline.slug].scenes, baseline.slug, apart) if samples else None
+    return compare(samples, evidence[baseline.slug].scenes, baseline.slug, apart)
 
 
 def rows_with_gains(analysis: Analysis) -> list[Row]:
-    """Rows but the baseline that have every gain and per-image results, best first."""
-    rows = [row for row in analysis.ranking if row is not analysis.grid.baseline and row.slug in analysis.evidence]
-    return [row for row in rows if np.isfinite(per_seed(analysis.grid, row)).all()]
+    """Rows but the baseline that have every gain, on the test images and on each of their draws, best first.
+
+    Where the baseline has 0 in a metric no row has.
+    """
+    baseline = analysis.grid.baseline
+    if baseline is None or baseline.slug not in analysis.evidence:
+        return []
+    rows = [row for row in analysis.ranking if row is not baseline and row.slug in analysis.evidence]
+    rows = [row for row in rows if np.isfinite(per_seed(analysis.grid, row)).all()]
+    return [row for row in rows if np.isfinite(drawn_gains(analysis, row, baseline)).all()]
 
 
 def drawn_gains(analysis: Analysis, row: Row, baseline: Row) -> np.ndarray:
@@ -94,7 +104,8 @@ def drawn_gains(analysis: Analysis, row: Row, baseline: Row) -> np.ndarray:
 def gain(grid: Grid, values: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Gains in percent of values (seeds, metrics, ...) over base (metrics, ...), positive is better."""
     sign = np.array([1.0 if column.metric.higher_is_better else -1.0 for column in grid.columns])
-    return np.asarray(100 * sign.reshape(-1, *[1] * (values.ndim - 2)) * (values / base - 1))
+    with np.errstate(all="ignore"):  # not finite where the base is 0
+        return np.asarray(100 * sign.reshape(-1, *[1] * (values.ndim - 2)) * (values / base - 1))
 
 
 def _relative(grid: Grid, values: Mapping[str, np.ndarray]) -> np.ndarray:
