@@ -14,6 +14,7 @@ class HRNetSingle(Model):
 
     family = "hrnet"
     display = "HRNet"
+    display = "HRNet"
     paper = "Wang et al., TPAMI 2021 (arXiv 1908.07919)"
     paper_title = "Deep High-Resolution Representation Learning for Visual Recognition"
     single_task = True

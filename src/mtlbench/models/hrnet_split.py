@@ -14,6 +14,7 @@ class HRNetSplit(Model):
 
     family = "hrnet"
     display = "Split (HRNet)"
+    display = "Split (HRNet)"
     paper = "Vandenhende et al., ECCV 2020 (arXiv 2001.06902)"
     paper_title = "MTI-Net: Multi-Scale Task Interaction Networks for Multi-Task Learning"
     size_multiple = 32
