@@ -124,7 +124,7 @@ def report(
 
 @app.command()
 def predict(
-    network: Annotated[str, typer.Argument(help="a finished cell's name or folder, or a checkpoint file")],
+    network: Annotated[str, typer.Argument(help="a finished cell's name or folder, a checkpoint or exported file")],
     pictures: Annotated[list[Path], typer.Argument(help="pictures (any size and mode), or folders of them")],
     out: Annotated[Path, typer.Option(help="the folder for the results")],
     device: Annotated[str, typer.Option(help="auto (a GPU when there is one), cpu or cuda:<n>")] = "auto",
@@ -137,6 +137,21 @@ def predict(
 
     use_extensions(params)
     ask(network, pictures, out, print, device, batch_size)
+
+
+@app.command()
+def export(
+    network: Annotated[str, typer.Argument(help="a finished cell's name or folder, or a checkpoint file")],
+    to: Annotated[str, typer.Option(help="torch (.pt2, torch.export) or onnx")],
+    out: Annotated[Path | None, typer.Option(help="the file; default <model>-<key> here")] = None,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Write a trained network as one file for other programs, with a card that says what it is."""
+    from mtlbench.inference.export import export as write
+    from mtlbench.plan.params import use_extensions
+
+    use_extensions(params)
+    write(network, to, out, print)
 
 
 @app.command("list")

@@ -103,7 +103,10 @@ def test_a_checkpoint_without_a_description_is_described_by_its_cell(trained, tm
     expected = Description.in_checkpoint(weights_of(trained))
     without_description(trained)
     assert Description.in_checkpoint(weights_of(trained)) is None
-    assert find(CELL) == (trained.checkpoint_folder.resolve() / "model.safetensors", expected)
+    weights, found, manifest = find(CELL)
+    assert weights == trained.checkpoint_folder.resolve() / "model.safetensors"
+    assert found == expected
+    assert manifest is not None
     assert mtlbench.load(weights_of(trained).resolve(), "cpu").description == expected
     alone = tmp_path / "alone.safetensors"
     shutil.copyfile(weights_of(trained), alone)

@@ -1,6 +1,7 @@
 """Which file a person means by a cell's name, a folder or a file, and what the network in it is."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from mtlbench.plan import places
 from mtlbench.runs import manifest as manifests
@@ -14,8 +15,16 @@ from mtlbench.training.description import Description, describe
 _PARTS = 4
 
 
-def find(source: str | Path) -> tuple[Path, Description]:
-    """(the file with the weights, its description) of a cell's name, a cell's folder or a checkpoint file.
+class Found(NamedTuple):
+    """The file with the weights, what it is, and the manifest of its cell where that is there."""
+
+    weights: Path
+    description: Description
+    manifest: Manifest | None
+
+
+def find(source: str | Path) -> Found:
+    """The network of a cell's name, a cell's folder or a checkpoint file.
 
     A folder is one of results/cells, of checkpoints or of the store, in any checkout. Checkpoints that were written
     before they said what they are (version 0.1) are described by the manifest of their cell. Raises DataError.
@@ -31,14 +40,15 @@ def find(source: str | Path) -> tuple[Path, Description]:
     if not weights.is_file():
         raise DataError(_without_weights(source, weights, manifest))
     found = Description.in_checkpoint(weights)
-    if found is None and manifest is not None and weights == checkpoint / WEIGHTS[0]:
-        found = _by_manifest(Manifest.read(manifest, ("data_code", "dataset")), cell)
+    record = Manifest.read(manifest) if manifest is not None else None
+    if found is None and record is not None and weights.resolve() == checkpoint / WEIGHTS[0]:
+        found = _by_manifest(record, cell)
     if found is None:
         raise DataError(
             f"{weights}: it does not say which network it holds (written by version 0.1 or another program); give the "
             "folder of its cell in results/cells instead"
         )
-    return weights, found
+    return Found(weights, found, record if record is not None and record.key == found.key else None)
 
 
 def _homes(folder: Path) -> tuple[Path, Path]:

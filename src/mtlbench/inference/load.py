@@ -5,6 +5,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
+from mtlbench.inference.exported import SUFFIXES, read_onnx, read_torch
 from mtlbench.inference.find import find
 from mtlbench.inference.network import Network
 from mtlbench.models import Model
@@ -16,9 +17,15 @@ from mtlbench.training.description import Description
 
 def load(source: str | Path, device: str = "auto") -> Network:
     """What ``mtlbench.load`` does."""
-    path, description = find(source)
     place = devices.choose(device)
-    return Network(build(path, description).to(place, memory_format=torch.channels_last), description, place)  # type: ignore[call-overload]
+    path = Path(source)
+    if path.is_file() and path.suffix == SUFFIXES["torch"]:
+        return Network(*read_torch(path, place), place)
+    if path.is_file() and path.suffix == SUFFIXES["onnx"]:
+        return Network(*read_onnx(path), torch.device("cpu"))
+    path, description, _ = find(source)
+    model = build(path, description)
+    return Network(model.to(place, memory_format=torch.channels_last), description, place)  # type: ignore[call-overload]
 
 
 def build(path: Path, description: Description) -> Model:

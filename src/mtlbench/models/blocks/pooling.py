@@ -72,9 +72,9 @@ class _MaxPool(torch.autograd.Function):
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         a, b, c, d = _corners(x)
         top, bottom = torch.maximum(a, b), torch.maximum(c, d)
-        lower = top < bottom
-        right = torch.where(lower, c < d, a < b)
-        return torch.maximum(top, bottom), lower.to(torch.uint8) * 2 + right
+        # Bytes and not booleans are chosen from: runtimes of exported networks have no choice between booleans.
+        upper_row, lower_row = (a < b).to(torch.uint8), (c < d).to(torch.uint8) + 2
+        return torch.maximum(top, bottom), torch.where(top < bottom, lower_row, upper_row)
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:

@@ -1,0 +1,101 @@
+"""A network's card: what it is, what it was trained on, how good it is, what it costs, and what it is not for."""
+
+import json
+from typing import Any
+
+from mtlbench.plan.recipe import Recipe
+from mtlbench.plan.registry import entry
+from mtlbench.runs.manifest import Manifest
+from mtlbench.training.description import Description
+
+
+def card(description: Description, manifest: Manifest | None, command: str) -> str:
+    """The card in Markdown. The cell's ``manifest`` adds cost and constant prediction; ``command`` made the file."""
+    recipe = description.recipe
+    height, width = description.size
+    facts = dict(manifest.facts) if manifest else {}
+    source = entry("models", recipe.model.kind)
+    parts = [
+        f"# {recipe.model.kind} for {', '.join(recipe.tasks)}",
+        f"{source.summary} {source.constants.get('paper', '')}\n\n"
+        f"- input: {description.image.replace('height, width', f'{height}, {width}')}\n"
+        f"- output: {_outputs(description)}\n"
+        f"- options: {_json(recipe.model.options)}\n- key: `{description.key}`",
+        f"## Data\n\n{description.dataset['kind']}, {height}x{width}: {_counts(description.dataset['images'])}."
+        + (f" {description.dataset['note']}" if description.dataset["note"] else ""),
+        f"## Training\n\n{_training(recipe)}",
+        f"## Results on the test images\n\n{_results(description, facts)}",
+        *([f"## Cost\n\n{_cost(facts)}"] if facts else []),
+        "## Limits\n\n" + "\n".join(f"- {line}" for line in _limits(description)),
+        f"## How it was made\n\n```\n{command}\n```\n\nThe whole recipe:\n\n```json\n"
+        f"{json.dumps(description.spec, indent=2, sort_keys=True)}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _training(recipe: Recipe) -> str:
+    training = recipe.training
+    return (
+        f"Tasks weighted by {recipe.weighting.kind} {_json(recipe.weighting.options)}; {training.epochs} epochs of "
+        f"batches of {training.batch_size}, {training.optimizer.name} with a learning rate of "
+        f"{training.optimizer.learning_rate:g}, seed {recipe.seed}."
+    )
+
+
+def _json(value: Any) -> str:
+    return f"`{json.dumps(value, sort_keys=True)}`"
+
+
+def _outputs(description: Description) -> str:
+    kinds = {name: task.predicts for name, task in description.make_tasks().items()}
+    shown = [
+        f"`{name}` (N, {task.channels}{', height, width' if kinds[name] == 'maps' else ''})"
+        for name, task in description.tasks.items()
+    ]
+    return "raw " + ", ".join(shown) + "; classes are the largest channel, normals are to be normalised"
+
+
+def _counts(images: dict[str, int]) -> str:
+    words = {"train": "training images", "held_out": "held-out images", "test": "test images"}
+    return ", ".join(f"{images[use]} {word}" for use, word in words.items() if images.get(use))
+
+
+def _results(description: Description, facts: dict[str, Any]) -> str:
+    """The reported metrics in the units of the tables, beside those of the best constant prediction where known."""
+    constant = facts.get("dataset", {}).get("constant", {})
+    lines = ["| task | metric | this network |" + (" constant prediction |" if constant else "")]
+    lines.append("|---|---|---|" + ("---|" if constant else ""))
+    for name, task in description.make_tasks().items():
+        for metric in task.metrics:
+            arrow = "↑" if metric.higher_is_better else "↓"
+            unit = f" [{metric.unit}]" if metric.unit else ""
+            values = [description.metrics[name][metric.name]]
+            values += [constant[name].get(metric.name)] if constant else []
+            shown = ["–" if v is None else f"{v * metric.scale:.{metric.decimals}f}" for v in values]
+            lines.append(f"| {name} | {metric.display}{unit} {arrow} | {' | '.join(shown)} |")
+    protocol = description.recipe.protocol
+    how = (
+        f"mean of the last {protocol.last_epochs} epochs on the test images"
+        if protocol.name == "paper"
+        else "the epoch that is best on held-out images"
+    )
+    return "\n".join(lines) + f"\n\nOne training run; {how}. Other seeds give other numbers: the report has them."
+
+
+def _cost(facts: dict[str, Any]) -> str:
+    return (
+        f"{facts['parameters']:,} parameters, {facts['flops'] / 1e9:.2f} GFLOP an image. On {facts['device']}: trained "
+        f"in {facts['seconds_total']:.0f} s, {facts['inference_seconds_per_image'] * 1e3:.1f} ms an image."
+    )
+
+
+def _limits(description: Description) -> list[str]:
+    height, width = description.size
+    camera = ["Depth is learned for the camera of the data set; another focal length scales it."]
+    return [
+        f"Trained for comparison of methods on one data set, on images of {height}x{width} pixels; pictures of another "
+        "kind, camera or size are outside of what was measured.",
+        *(camera if {"depth", "inverse_depth"} & set(description.tasks) else []),
+        "No calibration, no uncertainty, no test of safety or fairness.",
+        description.licence[0].upper() + description.licence[1:] + ".",
+    ]

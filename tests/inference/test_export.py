@@ -1,0 +1,112 @@
+"""Exported networks give what the network gives, for every model, whatever the batch."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import mtlbench
+from mtlbench.inference.export import export
+from mtlbench.inference.exported import program
+from mtlbench.models import Model
+from mtlbench.plan.registry import entries
+from mtlbench.system.errors import DataError, ParamsError
+
+from .conftest import CELL
+
+TASKS = {"segmentation": 5, "depth": 1, "normals": 3}
+#: Options that make an instance small; a model uses those that it has.
+SMALL = {"width": 1 / 16, "depth": 18}
+QUICK = ("segnet_single",)
+NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in entries("models")]
+PICTURE = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)
+
+# PyTorch's own, of what it looks at while it exports.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+
+
+def small(name: str) -> Model:
+    found = entries("models")[name]
+    options = {option: value for option, value in SMALL.items() if option in found.options.model_fields}
+    single = found.constants.get("single_task", False)
+    model = found.load()(dict(list(TASKS.items())[: 1 if single else 3]), **options).eval()
+    for part in model.modules():  # as after training: moments that are not 0 and 1
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.1)
+            part.running_var.uniform_(0.5, 2)
+    return model
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_torch_s_form_is_exact_for_any_number_of_images(name: str) -> None:
+    model = small(name)
+    exported = program(model, (32, 64)).module()
+    for count in (1, 3):
+        image = torch.rand(count, 3, 32, 64)
+        with torch.no_grad():
+            expected, found = model(image), exported(image)
+        assert list(found) == list(expected)
+        assert all(torch.equal(found[task], expected[task]) for task in expected)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in entries("models")])
+def test_onnxruntime_agrees(name: str, tmp_path) -> None:
+    """To 1e-4 of a map's largest value: other kernels, other order of sums, float32."""
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = small(name)
+    path = tmp_path / "network.onnx"
+    made = torch.onnx.export(
+        program(model, (32, 64)), (), input_names=["image"], output_names=list(model.tasks), verbose=False
+    )
+    made.save(path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for count in (1, 3):
+        image = torch.rand(count, 3, 32, 64)
+        with torch.no_grad():
+            expected = model(image)
+        for task, found in zip(expected, session.run(list(expected), {"image": image.numpy()}), strict=True):
+            largest = expected[task].abs().max()
+            assert np.abs(found - expected[task].numpy()).max() <= 1e-4 * largest, task
+
+
+def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path) -> None:
+    said: list[str] = []
+    path = export(CELL, "torch", tmp_path / "new" / "network.pt2", said.append)
+    network, exported = mtlbench.load(CELL, "cpu"), mtlbench.load(path, "cpu")
+    assert exported.description == network.description
+    expected, found = network.predict(PICTURE), exported.predict(PICTURE)
+    assert (found["segmentation"] == expected["segmentation"]).mean() > 0.99  # memory order changes the order of sums
+    np.testing.assert_allclose(found["depth"], expected["depth"], atol=5e-3)
+    text = (tmp_path / "new" / "network.md").read_text()
+    assert said == [f"{path} ({path.stat().st_size / 1e6:.1f} MB), {tmp_path}/new/network.md"]
+    reported = json.loads((trained.folder / "metrics.json").read_text())["reported"]
+    assert f"| segmentation | mIoU [%] ↑ | {100 * reported['segmentation']['miou']:.2f} |" in text
+    assert f"mtlbench export {CELL} --to torch" in text
+    assert "6 training images, 3 test images" in text
+    assert " parameters, " in text
+    assert trained.key in text
+
+
+def test_onnx_of_a_cell(trained, tmp_path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    path = export(CELL, "onnx", tmp_path / "network.onnx", print)
+    found, expected = (mtlbench.load(source, "cpu").predict(PICTURE) for source in (path, CELL))
+    assert (found["segmentation"] == expected["segmentation"]).mean() > 0.99
+    np.testing.assert_allclose(found["depth"], expected["depth"], atol=5e-3)
+
+
+def test_what_cannot_be_exported_or_read_is_named(trained, tmp_path, monkeypatch) -> None:
+    with pytest.raises(ParamsError, match=r"--to: unknown format 'onxx'. Did you mean 'onnx'"):
+        export(CELL, "onxx", None, print)
+    with pytest.raises(ParamsError, match=r"--out: expected a file name that ends with \.pt2, found 'a\.onnx'"):
+        export(CELL, "torch", tmp_path.relative_to(tmp_path) / "a.onnx", print)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ParamsError, match=r"'onnx' is not installed; `pip install onnx onnxscript`"):
+        export(CELL, "onnx", None, print)
+    for name, message in {"a.pt2": "expected an exported network", "a.onnx": "'onnxruntime' is not installed"}.items():
+        (tmp_path / name).write_bytes(b"nothing")
+        with pytest.raises((DataError, ParamsError), match=message):
+            mtlbench.load(tmp_path / name, "cpu")
