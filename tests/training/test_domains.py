@@ -103,7 +103,7 @@ def test_a_domain_without_images_is_refused() -> None:
 
 def test_a_step_of_one_domain_leaves_the_classifiers_of_the_others(shapes: Path, edit, tmp_path: Path) -> None:
     edit("domains: together", "domains: in_turn")
-    trainer, _ = make_trainer(grid.cell(load(), "tiny/linear/equal/seed0"), load().runtime, tmp_path / "work")
+    trainer, _ = make_trainer(grid.cell(load(), "tiny/linear/equal/seed0"), load().runtime, tmp_path / "resume")
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.hooks.stop = lambda: "SIGTERM"
     with pytest.raises(Interrupted):
@@ -113,7 +113,7 @@ def test_a_step_of_one_domain_leaves_the_classifiers_of_the_others(shapes: Path,
 
 
 def test_digits_are_not_mirrored_and_solids_are(shapes: Path, tmp_path: Path) -> None:
-    trainer, _ = make_trainer(grid.cell(load(), "tiny/linear/equal/seed0"), load().runtime, tmp_path / "work")
+    trainer, _ = make_trainer(grid.cell(load(), "tiny/linear/equal/seed0"), load().runtime, tmp_path / "resume")
     from mtlbench.training.loop import Part
 
     parts = [Part(domain.tasks, trainer.data.train_split.batch(domain.indices)) for domain in trainer.domains]
