@@ -68,6 +68,25 @@ def test_stch_warms_up_and_then_balances(weighting):
         torch.testing.assert_close(method.weights(losses.detach()), losses.grad)
 
 
+def test_ldc_mtl_is_the_derivative_of_its_total(weighting):
+    method = weighting("ldc_mtl", 3, penalty=0.05)
+    tau = values(2.0, 1.0, 4.0)  # first losses 1, 0.5, 2, the smallest 0.5
+    method.weights(values(1.0, 0.5, 2.0))
+    for numbers in ([0.9, 0.4, 1.9], [0.2, 0.5, 0.1], [1.0, 3.0, 0.5]):
+        losses = values(*numbers).requires_grad_()
+        normalised = losses / tau
+        (normalised.mean() + 0.05 * (normalised[:-1] - normalised[1:]).abs().sum()).backward()
+        torch.testing.assert_close(method.weights(losses.detach()), losses.grad)
+
+
+def test_ldc_mtl_waits_for_a_first_loss(weighting):
+    """A first batch without a valid pixel of one task must not set its scale."""
+    method = weighting("ldc_mtl", 2, penalty=0.0)
+    assert method.weights(values(0.0, 4.0)).tolist() == [0.5, 0.5]
+    assert method.weights(values(2.0, 3.0)).tolist() == [0.5, 0.25]
+    assert method.first.tolist() == [2.0, 4.0]
+
+
 def test_go4align_shares_weights_in_groups(weighting):
     method = weighting("go4align", 3, groups=2, step_size=0.1)
     losses = values(1.0, 1.2, 8.0)

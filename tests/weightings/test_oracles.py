@@ -148,6 +148,26 @@ def test_modo(problem, weighting):
     assert (weights - 1 / 3).abs().max() > 0.1, "nothing moved"
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.9])
+def test_cr_mogm(alpha, problem, weighting):
+    oracle = jd.CRMOGMWeighting(jd.IMTLGWeighting(), alpha=alpha)
+    method = weighting("cr_mogm", 3, method="imtl_g", alpha=alpha)
+    for step in range(4):
+        rows = conflicting(step)
+        gradient, weights = problem(rows).step(method)
+        torch.testing.assert_close(weights, oracle(rows @ rows.T), rtol=1e-7, atol=1e-9)
+        close(gradient, weights @ rows)
+
+
+@pytest.mark.parametrize("name", ["mgda", "cagrad", "imtl_g", "pcgrad"])
+def test_cr_mogm_starts_with_the_weights_of_its_method(name, combined):
+    rows = conflicting(0)
+    torch.manual_seed(0)
+    smoothed = combined("cr_mogm", rows, method=name)
+    torch.manual_seed(0)
+    close(smoothed, combined(name, rows))
+
+
 # ---------------------------------------------------------------- exact optimisation
 
 
