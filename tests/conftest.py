@@ -160,3 +160,23 @@ def edit(project: Path):
         (project / "params.yaml").write_text(text.replace(old, new))
 
     return replace
+
+
+SEARCH = """    search:
+      trials: 3
+      epochs: 2
+      held_out: 0.34
+      rule: primary_gain
+      space:
+        optimizer:
+          learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}
+          weight_decay: {values: [0.0, 1.0e-5]}
+"""
+
+
+@pytest.fixture
+def search(edit):
+    """``edit`` of a project whose experiment has a search: rows equal, dwa, static and dwa's mean weights."""
+    edit("    resources:", f"{SEARCH}    resources:")
+    edit("      dwa: {temperature: 2.0}\n", "      dwa: {}\n      static: {}\n      frozen: {of: dwa}\n")
+    return edit

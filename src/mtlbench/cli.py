@@ -95,6 +95,14 @@ def train(
 
 
 @app.command()
+def select(experiment: str, key: Key = None, params: ParamsFile = DEFAULT) -> None:
+    """Choose the setting of every row from the finished trials of an experiment's search."""
+    from mtlbench import pipeline
+
+    print(pipeline.select(_params(params), experiment, key))
+
+
+@app.command()
 def aggregate(
     experiment: Annotated[str | None, typer.Argument(help="one experiment; without: join those under run:")] = None,
     key: Key = None,
@@ -221,7 +229,7 @@ def ship(
     from mtlbench.plan import grid
     from mtlbench.runs import shipped
 
-    shipped.ship(grid.cells(_params(params), experiment), print, pictures)
+    shipped.ship(grid.every_cell(_params(params), experiment), print, pictures)
 
 
 @app.command()

@@ -107,7 +107,7 @@ def _models(params: Params, name: str | None) -> Table:
 def _experiments(params: Params) -> Table:
     table = _table("name", "title", "dataset", "models", "weightings", "seeds", "cells")
     for name, found in params.experiments.items():
-        cells = len(grid.cells(params, name))
+        cells = len(grid.every_cell(params, name))
         table.add_row(
             name, found.title, found.dataset, ", ".join(found.models), ", ".join(found.weightings),
             str(len(found.seeds)), str(cells),
@@ -118,7 +118,7 @@ def _experiments(params: Params) -> Table:
 def _cells(params: Params, name: str | None) -> Table:
     table = _table("cell", "tasks", "key")
     for experiment in [name] if name else params.run:
-        for cell in grid.cells(params, experiment):
+        for cell in grid.every_cell(params, experiment):
             table.add_row(cell.path, ", ".join(cell.tasks), cell.key)
     return table
 

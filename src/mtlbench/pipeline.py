@@ -1,19 +1,23 @@
-"""What the verbs around training do: download, prepare, aggregate, report."""
+"""What the verbs around training do: download, prepare, select, aggregate, report."""
 
 import csv
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mtlbench.metrics.metric import Metric
 from mtlbench.plan import grid, keys, places
 from mtlbench.plan.content import compare, content, record
+from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Params
 from mtlbench.plan.sources import is_address
+from mtlbench.runs.derived import SELECTION
 from mtlbench.runs.manifest import Manifest
 from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.runs.replace import replacing
-from mtlbench.system.errors import DataError
+from mtlbench.system.errors import DataError, ParamsError
 from mtlbench.system.files import read_json, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -79,6 +83,40 @@ def inspect(params: Params, name: str) -> None:
     if not data.manifest.exists():
         raise DataError(f"{name}: not prepared yet. Run `mtlbench prepare {name}`.")
     print(describe(data.folder))
+
+
+def select(params: Params, name: str, key: str | None = None) -> Path:
+    """Choose the setting of every row from the trials of an experiment's search; returns the manifest's path."""
+    from mtlbench.runs.select import choose, read_rows
+
+    spec = grid.selection_spec(params, name)
+    if spec is None:
+        raise ParamsError(f"experiments.{name}: expected a search: block, without which there is nothing to choose")
+    grid.check_key(f"selection of {name}", keys.key(spec), key)
+    trials = [cell for cell in grid.every_cell(params, name) if cell.trial is not None]
+    missing = [cell.path for cell in trials if not cell.manifest.exists()]
+    if missing:
+        raise DataError(
+            f"{name}: {len(missing)} of {len(trials)} trials are not there, the first is {missing[0]}. Run "
+            f"`snakemake --profile workflow/profiles/local {name}`."
+        )
+    wanted = grid.experiment(params, name)
+    metrics = _metrics(trials[0], wanted.tasks)
+    chosen = choose(read_rows(trials, metrics), [f"{wanted.baseline}/{ONLY}{task}" for task in wanted.tasks], metrics)
+    folder = places.selection(name)
+    with replacing(folder, f"selection of {name}") as made:
+        write_json(made / SELECTION, chosen)
+        return folder / write_manifest(made, spec, {SELECTION: made / SELECTION}).name
+
+
+def _metrics(cell: grid.Cell, tasks: Sequence[str]) -> dict[str, Sequence[Metric]]:
+    """{task: its metrics} for data as a finished cell had it."""
+    from mtlbench.runs.dataset import DatasetFacts
+    from mtlbench.runs.manifest import read_cell
+    from mtlbench.tasks import make_tasks
+
+    arguments = DatasetFacts.of_cell(read_cell(cell)).tasks
+    return {name: task.metrics for name, task in make_tasks({task: arguments[task] for task in tasks}).items()}
 
 
 def aggregate(params: Params, name: str, key: str | None = None) -> Path:

@@ -10,6 +10,7 @@ from mtlbench import verify
 from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime
+from mtlbench.runs import derived
 from mtlbench.runs.manifest import Manifest, read_cell
 from mtlbench.runs.store import WEIGHTS
 from mtlbench.system.errors import DataError
@@ -39,15 +40,16 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
         )
     recorded = read_cell(cell)
     _check_before(cell, recorded)
+    trained = derived.resolved(cell)
     metrics = cell.folder.absolute() / "metrics.json"
     weights = cell.checkpoint_folder.absolute() / WEIGHTS[0]
     runtime = runtime.model_copy(update={"threads": recorded.facts["threads"], "compile": recorded.facts["compiled"]})
-    with tempfile.TemporaryDirectory(prefix="mtlbench-reproduce-") as folder, _elsewhere(Path(folder), cell):
+    with tempfile.TemporaryDirectory(prefix="mtlbench-reproduce-") as folder, _elsewhere(Path(folder), trained):
         from mtlbench.training.again import differences
         from mtlbench.training.cell import run_cell
 
-        run_cell(cell, runtime, record_divergence=True)
-        again = read_cell(cell)
+        run_cell(trained, runtime, record_divergence=True)
+        again = read_cell(trained)
         problems: list[str] = []
         changed = setting_changes(recorded, again)
         if again.status != recorded.status:
@@ -68,6 +70,8 @@ def reproduce(cell: Cell, runtime: Runtime, say: Callable[[str], None], toleranc
 def _check_before(cell: Cell, recorded: Manifest) -> None:
     """Training takes long: what would make it useless is found first."""
     problems = verify.check(cell, recorded)
+    if other := derived.stale(cell, recorded):
+        problems.append(other)
     if cell.dataset.manifest.exists():
         problems += verify.check_folder(cell.dataset.manifest, f"mtlbench prepare {cell.dataset.name}")
         now = Manifest.read(cell.dataset.manifest).outputs

@@ -7,7 +7,7 @@ from pathlib import Path
 from mtlbench.plan import grid, keys
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
-from mtlbench.runs import code, store
+from mtlbench.runs import code, derived, store
 from mtlbench.runs.manifest import MISSING, Manifest, read_cell, unequal_data
 from mtlbench.runs.prune import Say
 from mtlbench.runs.shipped import withheld
@@ -35,7 +35,7 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
     seen: dict[str, dict[str, Mapping[str, str]]] = {}
     complete: list[Cell] = []
     for name in names:
-        for cell in grid.cells(params, name):
+        for cell in grid.every_cell(params, name):
             if cell.manifest.exists():
                 checked += 1
                 try:
@@ -46,6 +46,8 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
                 problems += check(cell, manifest, quick) + _not_as_prepared(cell, manifest)
                 if files := code.differences(manifest):
                     say(f"{cell.path}: {code.remedy(cell.path, files)}")
+                if other := derived.stale(cell, manifest):
+                    problems.append(f"{cell.path}: {other}")
                 seen.setdefault(cell.dataset.key, {})[cell.path] = manifest.data
                 if left_out := withheld(cell):
                     say(f"{cell.path}: trained elsewhere, without {', '.join(sorted(left_out))}")
@@ -70,6 +72,8 @@ def _other_manifests(params: Params, names: list[str]) -> dict[Path, str]:
         found[data.manifest] = f"mtlbench prepare {data.name}"
         found[grid.summary_manifest(params, name)] = f"mtlbench aggregate {name}"
         found[grid.report_manifest(params, name)] = f"mtlbench report {name}"
+        if (selection := grid.selection_manifest(params, name)) is not None:
+            found[selection] = f"mtlbench select {name}"
     return {path: command for path, command in found.items() if path.exists()}
 
 

@@ -17,7 +17,11 @@ from mtlbench.plan.params import load
 
 try:
     PARAMS = load("params.yaml")
-    CELLS = {name: grid.cells(PARAMS, name) for name in PARAMS.experiments}
+    CELLS = {name: grid.every_cell(PARAMS, name) for name in PARAMS.experiments}
+    # {manifest of a cell: that of the result from which it takes its setting}.
+    NEEDS = {
+        str(cell.manifest): str(cell.needs) for cells in CELLS.values() for cell in cells if cell.needs is not None
+    }
     # Which dataset to name when a download is wanted: several may be made from the same raw files.
     RAW = {str(grid.raw_manifest(PARAMS, name)): name for name in PARAMS.datasets}
 except MtlbenchError as error:
@@ -30,7 +34,7 @@ wildcard_constraints:
     experiment="[a-z][a-z0-9_]*",
     model="[a-z][a-z0-9_]*",
     weighting="[a-z][a-z0-9_]*",
-    seed="[0-9]+",
+    run="(seed|trial)[0-9]+",
     key="[0-9a-f]{16}",
 
 
@@ -91,8 +95,24 @@ def bundles():
     for name, experiment in PARAMS.experiments.items():
         size = experiment.resources.cells_per_job
         if size > 1:
-            for number, start in enumerate(range(0, len(CELLS[name]), size)):
-                yield name, number, CELLS[name][start : start + size]
+            groups = [
+                group[start : start + size]
+                for group in grid.stages(PARAMS, name)
+                for start in range(0, len(group), size)
+            ]
+            for number, group in enumerate(groups):
+                yield name, number, group
+
+
+def settings_of(manifests):
+    """The results from which cells with these manifests take their settings: a selection, or the run of another row."""
+    found = sorted({NEEDS[path] for path in manifests if path in NEEDS})
+    return [need for path in found for need in unless_made(manifests, path)]
+
+
+def trials_of(experiment):
+    """The manifests of the trials of an experiment's search."""
+    return [str(cell.manifest) for cell in CELLS[experiment] if cell.trial is not None]
 
 
 def report_targets(experiment):

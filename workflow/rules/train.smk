@@ -1,18 +1,27 @@
-"""One job per training run, or per bundle of short ones (resources.cells_per_job in params.yaml)."""
+"""One job per training run, or per bundle of short ones (resources.cells_per_job in params.yaml); the choice between.
+
+With a search, the trials come first, then one selection of each row's setting, then the final runs.
+"""
+
+
+localrules:
+    select,
+
 
 # Bundled experiments have rules of their own, so that every manifest has one rule that makes it.
 SINGLE = [name for name in PARAMS.experiments if PARAMS.experiments[name].resources.cells_per_job == 1]
 
 # What names a cell in paths and for the command line.
-CELL = "{experiment}/{model}/{weighting}/seed{seed}"
+CELL = "{experiment}/{model}/{weighting}/{run}"
 
 
 rule train:
-    """One cell: model, weighting, seed; continues from its last checkpoint."""
+    """One cell: model, weighting, seed or trial; continues from its last checkpoint."""
     input:
         prepared=lambda wildcards: prepared_of(
             wildcards.experiment, [manifest_in(places.cell(CELL)).format(**wildcards)]
         ),
+        settings=lambda wildcards: settings_of([manifest_in(places.cell(CELL)).format(**wildcards)]),
     output:
         update(manifest_in(places.cell(CELL))),
     log:
@@ -46,6 +55,7 @@ for name, number, bundle in bundles():
             f"train-{name}-{number}"
         input:
             prepared=prepared_of(name, [cell.manifest for cell in bundle]),
+            settings=settings_of([str(cell.manifest) for cell in bundle]),
         output:
             [update(str(cell.manifest)) for cell in bundle],
         log:
@@ -66,3 +76,15 @@ for name, number, bundle in bundles():
             " --wait"
             " --record-divergence"
             " > {log:q} 2>&1"
+
+
+rule select:
+    """The setting of every row that the final runs train, chosen from the trials; seconds."""
+    input:
+        trials=lambda wildcards: ancient(trials_of(wildcards.experiment)),
+    output:
+        update(manifest_in(places.selection("{experiment}"))),
+    log:
+        log_of("select", "{experiment}.{key}"),
+    shell:
+        "mtlbench select {wildcards.experiment:q} --key {wildcards.key:q} > {log:q} 2>&1"

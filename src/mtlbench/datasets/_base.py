@@ -59,6 +59,8 @@ class Dataset(ABC):
     size: tuple[int, int]
     #: True when each task has images of its own (a domain); the labels of all other images are -1.
     domains: bool = False
+    #: Scenes of the training images where the options tell them, None where only the prepared data does.
+    train_scenes: int | None = None
 
     @property
     @abstractmethod

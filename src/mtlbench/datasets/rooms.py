@@ -42,6 +42,7 @@ class Rooms(Dataset):
     ) -> None:
         self.size = (height, width)
         self.counts = {"train": train, "test": test}
+        self.train_scenes = train
         self.seed, self.noise = seed, noise
         self.camera = NYUV2_CAMERA.resized(NYUV2_SIZE, self.size)
 

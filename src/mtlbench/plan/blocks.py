@@ -4,17 +4,16 @@ import re
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from mtlbench.plan import shared
+from mtlbench.plan.block import Block as _Block
+from mtlbench.plan.block import Seed
+from mtlbench.plan.search_block import SearchBlock
 from mtlbench.system.errors import ParamsError
 
-#: As numpy and torch take them, and as Snakemake's wildcards do.
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class _Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, protected_namespaces=(), allow_inf_nan=False)
+#: Fresh seeds of a search that names none.
+FINAL_SEEDS = 5
 
 
 class Runtime(_Block):
@@ -188,7 +187,18 @@ class Experiment(_Block):
     weightings: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="label: {kind:, options}")]
     seeds: Annotated[list[Seed], Field(min_length=1, description="integers from 0 to 2**32 - 1, one run each")]
     training: Training
+    search: Annotated[
+        SearchBlock | None, Field(description="equal trials for every row; seeds, training and protocol: of final runs")
+    ] = None
     resources: Resources
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _five_final_seeds(cls, value: Any) -> Any:
+        """A search without seeds trains each chosen setting with five."""
+        if isinstance(value, dict) and value.get("search") and "seeds" not in value:
+            return {**value, "seeds": list(range(FINAL_SEEDS))}
+        return value
 
 
 class Grid(_Block):

@@ -3,10 +3,11 @@
 import re
 from typing import Any
 
-from mtlbench.plan import names
+from mtlbench.plan import frozen, names
 from mtlbench.plan.blocks import Experiment, Params
 from mtlbench.plan.options import PerTask
 from mtlbench.plan.registry import entry, split_kind
+from mtlbench.plan.search_block import SearchBlock
 from mtlbench.plan.sources import check_source
 from mtlbench.system.errors import ParamsError, nearest
 
@@ -23,7 +24,7 @@ def check(params: Params) -> None:
         for label, block in grid.models.items():
             split_kind("models", label, block, f"grids.{name}.models.{label}")
         for label, block in grid.weightings.items():
-            split_kind("weightings", label, block, f"grids.{name}.weightings.{label}")
+            split_kind("weightings", label, frozen.written(block), f"grids.{name}.weightings.{label}")
     for name, experiment in params.experiments.items():
         _check_experiment(params, name, experiment)
 
@@ -59,7 +60,8 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
     for label, block in experiment.weightings.items():
         if label.startswith(names.ONLY):
             raise ParamsError(f"{where}.weightings.{label}: labels with '{names.ONLY}' first name single-task runs")
-        kind, options = split_kind("weightings", label, block, f"{where}.weightings.{label}")
+        frozen.check(label, experiment.weightings, f"{where}.weightings.{label}")
+        kind, options = split_kind("weightings", label, frozen.written(block), f"{where}.weightings.{label}")
         _check_tasks(kind, options, experiment.tasks, f"{where}.weightings.{label}")
     for what in ("seeds", "tasks"):
         values = getattr(experiment, what)
@@ -73,6 +75,8 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
             f"{where}.protocol.last_epochs: expected at most the {experiment.training.epochs} epochs of training, "
             f"found {last}"
         )
+    if experiment.search is not None:
+        _check_search(experiment.search, experiment, where)
     gpus, processes = experiment.resources.gpu, experiment.training.processes
     if 0 < gpus < processes:
         raise ParamsError(
@@ -92,6 +96,28 @@ def _check_baseline(label: str, experiment: Experiment, where: str) -> None:
             f"{where}: expected a single-task model, because Delta_m compares with networks of one task each; found "
             f"'{label}' ({remedy})"
         )
+
+
+def _check_search(search: SearchBlock, experiment: Experiment, where: str) -> None:
+    """What the block alone cannot know; the ranges are checked where the trials are made (grid.py)."""
+    if experiment.baseline is None:
+        raise ParamsError(
+            f"{where}.baseline: expected a single-task model, because a search compares with it; found null"
+        )
+    if search.seed in experiment.seeds:
+        raise ParamsError(
+            f"{where}.search.seed: expected none of the final runs' seeds {experiment.seeds}, found {search.seed}"
+        )
+    for kind in ("models", "weightings"):
+        for label in getattr(search.space, kind):
+            known = getattr(experiment, kind)
+            if label not in known:
+                raise ParamsError(f"{where}.search.space.{kind}.{label}: unknown key. {nearest(label, known)}")
+    for label in search.space.weightings:
+        if other := frozen.of(experiment.weightings[label]):
+            raise ParamsError(
+                f"{where}.search.space.weightings.{label}: it takes the settings of '{other}'; name that one"
+            )
 
 
 def _check_tasks(kind: str, options: dict[str, Any], tasks: list[str], where: str) -> None:

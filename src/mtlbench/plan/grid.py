@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import keys, places
+from mtlbench.plan import dimensions, frozen, keys, places, rows
 from mtlbench.plan.content import content
 from mtlbench.plan.matching import check_domains, check_model
 from mtlbench.plan.names import ONLY
@@ -82,6 +82,10 @@ class Cell:
     dataset: PreparedDataset
     spec: dict[str, Any]
     key: str
+    #: Its number when it is a trial of a search.
+    trial: int | None = None
+    #: The result that decides what it trains; None where its spec does.
+    source: rows.MeanOf | rows.Chosen | None = None
 
     @functools.cached_property
     def recipe(self) -> Recipe:
@@ -90,8 +94,23 @@ class Cell:
 
     @property
     def path(self) -> str:
-        """``experiment/model/weighting/seed<n>``, the cell's name for people and its folder."""
-        return f"{self.experiment}/{self.model}/{self.weighting}/seed{self.seed}"
+        """``experiment/model/weighting/seed<n>`` (or ``trial<n>``), the cell's name for people and its folder."""
+        run = f"seed{self.seed}" if self.trial is None else f"trial{self.trial}"
+        return f"{self.experiment}/{self.model}/{self.weighting}/{run}"
+
+    @property
+    def stage(self) -> int:
+        """Cells of a stage need nothing but cells (and selections) of lower ones."""
+        return {type(None): 0, rows.MeanOf: 1, rows.Chosen: 2}[type(self.source)]
+
+    @property
+    def needs(self) -> Path | None:
+        """The manifest of the result that decides what it trains; None where its spec does."""
+        if isinstance(self.source, rows.Chosen):
+            return places.selection(self.experiment) / keys.manifest_name(self.source.selection)
+        if isinstance(self.source, rows.MeanOf):
+            return places.cell(f"{self.experiment}/{self.source.run}") / keys.manifest_name(self.source.key)
+        return None
 
     @property
     def folder(self) -> Path:
@@ -151,23 +170,50 @@ def experiment(params: Params, name: str) -> Experiment:
 
 
 def cells(params: Params, name: str) -> list[Cell]:
-    """All cells of an experiment, baselines first, in the order of params.yaml."""
+    """The cells that an experiment reports, in the order of params.yaml."""
+    return [cell for cell in every_cell(params, name) if cell.trial is None]
+
+
+def every_cell(params: Params, name: str) -> list[Cell]:
+    """All cells of an experiment: the trials of its search first, then those that it reports."""
     try:
         return _cells(params, name)
     except ParamsError as error:
         raise params.located(error) from None
 
 
+def stages(params: Params, name: str) -> list[list[Cell]]:
+    """All cells of an experiment in groups; a cell needs nothing but cells (and selections) of the groups before."""
+    found = every_cell(params, name)
+    return [group for stage in range(3) if (group := [cell for cell in found if cell.stage == stage])]
+
+
 def _cells(params: Params, name: str) -> list[Cell]:
     grid = experiment(params, name)
     data = dataset(params, grid.dataset)
+    made = _rows(name, grid, data)
+    if grid.search is None:
+        runs = rows.plain(made, grid.seeds)
+    else:
+        assert grid.baseline is not None  # checks.py
+        runs = rows.searched(made, grid.seeds, grid.search, grid.baseline)
+    return [
+        Cell(name, run.row.model, run.row.weighting, run.seed, run.row.tasks, data, dict(run.spec), run.key,
+             run.trial, run.source)
+        for run in runs
+    ]  # fmt: skip
+
+
+def _rows(name: str, grid: Experiment, data: PreparedDataset) -> list[rows.Row]:
+    """Models with weightings, in the order of params.yaml."""
+    where = f"experiments.{name}"
     made = data.build()
     for task in grid.tasks:
         if task not in made.tasks:
-            raise ParamsError(
-                f"experiments.{name}.tasks: dataset '{data.name}' has no '{task}'. {nearest(task, made.tasks)}"
-            )
-    check_domains(grid, made.domains, f"experiments.{name}")
+            raise ParamsError(f"{where}.tasks: dataset '{data.name}' has no '{task}'. {nearest(task, made.tasks)}")
+    check_domains(grid, made.domains, where)
+    if grid.search is not None:
+        _check_scenes(grid.search.held_out, made.train_scenes, f"{where}.search.held_out")
     common = {
         "version": TRAINING_VERSION,
         "dataset": data.key,
@@ -175,32 +221,63 @@ def _cells(params: Params, name: str) -> list[Cell]:
         "protocol": grid.protocol.model_dump(),
     }
     found = []
-    runs: list[tuple[str, tuple[str, ...], dict[str, Any]]]
     for label, block in grid.models.items():
-        model = _resolve("models", label, block, f"experiments.{name}.models.{label}")
-        check_model(model["kind"], made.tasks, grid.tasks, f"experiments.{name}.models.{label}")
-        _check_size(model["kind"], made.size, f"experiments.{name}.models.{label}")
-        if entry("models", model["kind"]).constants.get("single_task", False):
-            runs = [(f"{ONLY}{task}", (task,), {"kind": "equal", "version": 1, "options": {}}) for task in grid.tasks]
-        else:
-            runs = [
-                (
-                    other,
-                    tuple(grid.tasks),
-                    _resolve("weightings", other, value, f"experiments.{name}.weightings.{other}"),
-                )
-                for other, value in grid.weightings.items()
-            ]
-        for weighting_label, tasks, weighting in runs:
-            for seed in grid.seeds:
-                spec = {**common, "tasks": list(tasks), "model": model, "weighting": weighting, "seed": seed}
-                found.append(Cell(name, label, weighting_label, seed, tasks, data, spec, keys.key(spec)))
+        model = _resolve("models", label, block, f"{where}.models.{label}")
+        check_model(model["kind"], made.tasks, grid.tasks, f"{where}.models.{label}")
+        _check_size(model["kind"], made.size, f"{where}.models.{label}")
+        single = entry("models", model["kind"]).constants.get("single_task", False)
+        for other, tasks, weighting, of in _single(grid) if single else _weighted(grid, where):
+            searched = [] if of or grid.search is None else _dimensions(grid, label, "" if single else other, where)
+            spec = {**common, "tasks": list(tasks), "model": model, "weighting": weighting}
+            found.append(rows.Row(label, other, tasks, spec, of, tuple(searched)))
     return found
+
+
+_Weighted = tuple[str, tuple[str, ...], dict[str, Any], str]
+
+
+def _single(grid: Experiment) -> list[_Weighted]:
+    """(label, tasks, block, "") of the runs of a single-task model."""
+    return [(f"{ONLY}{task}", (task,), {"kind": "equal", "version": 1, "options": {}}, "") for task in grid.tasks]
+
+
+def _weighted(grid: Experiment, where: str) -> list[_Weighted]:
+    """(label, tasks, block, the label whose mean weights it takes or "") of every weighting."""
+    return [
+        (
+            label,
+            tuple(grid.tasks),
+            _resolve("weightings", label, frozen.written(block), f"{where}.weightings.{label}"),
+            frozen.of(block),
+        )
+        for label, block in grid.weightings.items()
+    ]
+
+
+def _dimensions(grid: Experiment, model: str, weighting: str, where: str) -> list[dimensions.Dimension]:
+    """What the trials of a row vary, the optimiser first; ``weighting`` is "" for a single-task model."""
+    assert grid.search is not None
+    space = grid.search.space
+    found = dimensions.of_optimizer(grid, where)
+    for kind, label, ranges in (("weightings", weighting, space.weightings), ("models", model, space.models)):
+        if label:
+            block = getattr(grid, kind)[label]
+            here = f"{where}.search.space.{kind}.{label}"
+            found += dimensions.of_entry(kind, label, block, ranges.get(label, {}), grid.tasks, here)
+    return found
+
+
+def _check_scenes(share: float, scenes: int | None, where: str) -> None:
+    """Whole scenes are held out, at least one, and one is left to train on; None: known only to the prepared data."""
+    if scenes is not None and not 0 < round(share * scenes) < scenes:
+        raise ParamsError(
+            f"{where}: expected a share that leaves a scene on both sides, found {share:g} of {scenes} training scenes"
+        )
 
 
 def cell(params: Params, path: str) -> Cell:
     """The cell of that path (``experiment/model/weighting/seed<n>``); raises ParamsError with the nearest one."""
-    known = {cell.path: cell for cell in cells(params, path.strip("/").split("/")[0])}
+    known = {cell.path: cell for cell in every_cell(params, path.strip("/").split("/")[0])}
     if path.strip("/") not in known:
         near = difflib.get_close_matches(path.strip("/"), known, n=1, cutoff=0.6)
         guess = f"Did you mean '{near[0]}'? " if near else ""
@@ -250,6 +327,24 @@ def raw_manifest(params: Params, name: str) -> Path | None:
 def summary_manifest(params: Params, name: str) -> Path:
     """Exists when the tidy tables cover exactly these cells."""
     return places.summary(name) / keys.manifest_name(keys.key(report_spec(params, name)))
+
+
+def selection_spec(params: Params, name: str) -> dict[str, Any] | None:
+    """What the selection of an experiment depends on; None where there is no search."""
+    search = experiment(params, name).search
+    if search is None:
+        return None
+    trials: dict[str, list[str]] = {}
+    for cell in every_cell(params, name):
+        if cell.trial is not None:
+            trials.setdefault(f"{cell.model}/{cell.weighting}", []).append(cell.key)
+    return rows.selection_spec(trials, search.rule)
+
+
+def selection_manifest(params: Params, name: str) -> Path | None:
+    """Exists when the settings of the final runs are chosen from exactly these trials; None without a search."""
+    spec = selection_spec(params, name)
+    return None if spec is None else places.selection(name) / keys.manifest_name(keys.key(spec))
 
 
 def report_spec(params: Params, name: str) -> dict[str, Any]:

@@ -19,6 +19,8 @@ _DATA, _RESULTS, _WORK = Path("data"), Path("results"), Path("work")
 DATA, RAW, PREPARED = _DATA, _DATA / "raw", _DATA / "prepared"
 #: Small results, versioned: the cells' files, tidy tables, reports, and the two files that DVC shows.
 RESULTS, CELLS, SUMMARIES, REPORTS = _RESULTS, _RESULTS / "cells", _RESULTS / "summary", _RESULTS / "report"
+#: What searches chose, small and versioned by git, so that a clone knows the settings of its final runs.
+SELECTIONS = _RESULTS / "selection"
 METRICS, CURVES = _RESULTS / "metrics.json", _RESULTS / "curves.csv"
 #: What is committed with the repository: small tables and figures, and the small files of finished cells.
 SHIPPED_CELLS = _RESULTS / "shipped" / "cells"
@@ -55,6 +57,11 @@ def weights(path: str) -> Path:
 def sources(dataset: str) -> Path:
     """Digests of the raw files of a dataset that have no published checksum; small and versioned."""
     return _RESULTS / "sources" / f"{dataset}.json"
+
+
+def selection(experiment: str) -> Path:
+    """The settings that the search of an experiment chose, with their evidence; small and versioned."""
+    return SELECTIONS / experiment
 
 
 def digests() -> Path:

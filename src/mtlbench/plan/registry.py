@@ -12,6 +12,7 @@ import contextlib
 import functools
 import importlib
 import sys
+import types
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -143,11 +144,18 @@ def _field_at(model: Any, loc: tuple[Any, ...]) -> Any:
     for part in loc:
         fields = getattr(current, "model_fields", None)
         if fields is not None and part in fields:
-            current = fields[part].annotation
+            current = _without_none(fields[part].annotation)
         else:  # a dict or list of models
             arguments = [a for a in getattr(current, "__args__", ()) if hasattr(a, "model_fields")]
             current = arguments[0] if arguments else None
     return current
+
+
+def _without_none(annotation: Any) -> Any:
+    """The block of a key that may be null; anything else as it is."""
+    if isinstance(annotation, types.UnionType):
+        return next((a for a in annotation.__args__ if hasattr(a, "model_fields")), annotation)
+    return annotation
 
 
 def _fields_at(model: Any, loc: tuple[Any, ...]) -> list[str]:

@@ -24,6 +24,9 @@ from mtlbench.system.files import digest, read_json, write_json
 MISSING, CHANGED = "missing", "its content changed"
 #: Where a number comes from.
 _PROVENANCE = ("versions", "commit", "source")
+#: The fact that names the ordinary cell that was trained for one whose setting others gave: its key, its spec, and the
+#: digest of what the setting is from.
+TRAINED_AS = "trained_as"
 #: Facts that every cell's manifest has.
 _CELL = ("status", "data", "dataset")
 
@@ -85,10 +88,16 @@ class Manifest:
     def recipe(self) -> Recipe:
         """What a cell was trained from; DamagedError when the spec does not say it."""
         try:
-            return Recipe.of(self.spec)
+            return Recipe.of(self.trained_spec)
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
             raise DamagedError(self.path, f"what its spec says at '{where}'") from None
+
+    @property
+    def trained_spec(self) -> Spec:
+        """The spec of what was trained: the cell's own, or the one with the setting that others gave (derived.py)."""
+        taken = self.facts.get(TRAINED_AS)
+        return dict(taken["spec"]) if isinstance(taken, Mapping) and isinstance(taken.get("spec"), dict) else self.spec
 
     @property
     def record(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
+from mtlbench.runs import derived
 from mtlbench.runs import manifest as manifests
 
 Say = Callable[[str], None]
@@ -19,18 +20,18 @@ def prune(params: Params, say: Say, dry_run: bool = False) -> None:
 
     The store of finished cells stays, so that going back to earlier parameters costs nothing.
     """
-    wanted = {cell.path: cell for name in params.experiments for cell in grid.cells(params, name)}
+    wanted = {cell.path: cell for name in params.experiments for cell in grid.every_cell(params, name)}
     for folder in (places.CELLS, places.CHECKPOINTS):
-        for path in sorted(folder.glob("*/*/*/seed*")):
+        for path in sorted(folder.glob("*/*/*/*")):
             cell = wanted.get(path.relative_to(folder).as_posix())
             stale = cell is not None and folder == places.CELLS and _stale(path, cell)
             if cell is None or stale or (folder == places.CHECKPOINTS and not cell.folder.exists()):
                 _remove(path, say, dry_run)
-    keys_wanted = {cell.key for cell in wanted.values()}
+    keys_wanted = {(derived.resolved_or_none(cell) or cell).key for cell in wanted.values()}
     for path in sorted(places.RESUME.glob("*")):
         if path.name not in keys_wanted:
             _remove(path, say, dry_run)
-    for parent in (places.SUMMARIES, places.REPORTS):
+    for parent in (places.SUMMARIES, places.REPORTS, places.SELECTIONS):
         for path in sorted(parent.glob("*")):
             if path.name not in params.experiments:
                 _remove(path, say, dry_run)

@@ -12,7 +12,7 @@ from rich.table import Table
 from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
-from mtlbench.runs import code, store
+from mtlbench.runs import code, derived, store
 from mtlbench.runs.manifest import read_cell
 from mtlbench.runs.shipped import shipped
 from mtlbench.system.console import console
@@ -22,6 +22,8 @@ from mtlbench.system.lease import holder
 
 #: Added to the state of a finished cell that is made with other code than today's.
 OTHER_CODE = ", other code"
+#: Added when it took another setting than the results that it depends on give today.
+OTHER_SETTING = ", other setting"
 #: A run that lives but has not moved for this long (seconds) is shown as stalled.
 STALLED = 300.0
 
@@ -40,8 +42,8 @@ class Position:
 
 @dataclass(frozen=True)
 class State:
-    """``name``: done or diverged (then perhaps OTHER_CODE), damaged, running, stalled, killed, stopped, failed, stored,
-    shipped or pending. ``detail`` is for people.
+    """``name``: done or diverged (then perhaps OTHER_CODE or OTHER_SETTING), damaged, running, stalled, killed,
+    stopped, failed, stored, shipped or pending. ``detail`` is for people.
 
     ``seconds``: what a finished run took, or about what a running one has left.
     """
@@ -56,12 +58,13 @@ def state(cell: Cell) -> State:
     """Where one cell stands."""
     if cell.manifest.exists():
         return _finished(cell)
-    if store.stored(cell.key) is not None:
+    key = (derived.resolved_or_none(cell) or cell).key
+    if store.stored(key) is not None:
         return State(cell, "stored", "finished before; the next run links it in without training")
     if shipped(cell.key) is not None:
         return State(cell, "shipped", "finished elsewhere; the next run takes its small files, without weights")
-    work = places.work_folder(cell.key)
-    by = holder(places.cell_lease(cell.key))
+    work = places.work_folder(key)
+    by = holder(places.cell_lease(key))
     progress = _position(work / "progress.json")
     if by is not None and not by.lost:
         if progress is not None and (progress.host, progress.pid) == (by.host, by.pid):
@@ -83,7 +86,8 @@ def state(cell: Cell) -> State:
 def failure_reason(cell: Cell) -> str | None:
     """Why the last run of a cell failed, None when it did not (or what it left is damaged)."""
     with suppress(FileNotFoundError, DamagedError, KeyError, TypeError):
-        return str(read_json(places.work_folder(cell.key) / "failure.json")["reason"])
+        key = (derived.resolved_or_none(cell) or cell).key
+        return str(read_json(places.work_folder(key) / "failure.json")["reason"])
     return None
 
 
@@ -91,7 +95,7 @@ def show(params: Params, experiment: str | None) -> None:
     """Print a table for each experiment."""
     out = console()
     for name in [experiment] if experiment else params.run:
-        states = [state(cell) for cell in grid.cells(params, name)]
+        states = [state(cell) for cell in grid.every_cell(params, name)]
         out.print(_table(name, states))
         counts = Counter(s.name for s in states)
         line = f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
@@ -140,7 +144,9 @@ def _finished(cell: Cell) -> State:
     except DamagedError as error:
         return State(cell, "damaged", str(error))
     name = "done" if manifest.status == "complete" else "diverged"
-    if files := code.differences(manifest):
+    if other := derived.stale(cell, manifest):
+        name, detail = name + OTHER_SETTING, other
+    elif files := code.differences(manifest):
         name, detail = name + OTHER_CODE, code.remedy(cell.path, files)
     else:
         detail = manifest.reason
@@ -161,7 +167,7 @@ def _table(name: str, states: list[State]) -> Table:
     for column in ("cell", "state", "detail"):
         table.add_column(column, overflow="fold")
     for one in states:
-        colour = "yellow" if one.name.endswith(OTHER_CODE) else _COLOURS.get(one.name, "default")
+        colour = "yellow" if one.name.endswith((OTHER_CODE, OTHER_SETTING)) else _COLOURS.get(one.name, "default")
         table.add_row(one.cell.path.split("/", 1)[1], f"[{colour}]{one.name}[/]", one.detail.replace("[", r"\["))
     return table
 

@@ -8,8 +8,10 @@ contain the same cell share one entry. ``MTLBENCH_STORE`` names a store outside 
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mtlbench.plan import keys, places
 from mtlbench.plan.grid import Cell
@@ -50,18 +52,21 @@ def remove(key: str) -> None:
     shutil.rmtree(places.store() / key, ignore_errors=True)
 
 
-def place(cell: Cell) -> bool:
+def place(cell: Cell, trained: Cell, facts: Mapping[str, Any]) -> bool:
     """Put the cell's entry into results/ and checkpoints/, the manifest last; False when there is none.
+
+    ``trained`` is the cell whose entry it is: ``cell`` itself, or the ordinary one that was trained for it
+    (``derived.py``); then the manifest is that of ``cell``, with ``facts`` added.
 
     Small files, which people open in editors, are copied, so that an edit in place never changes the store; the large
     weights, which nobody edits, are hard-linked, and the digest check here notices one that was changed all the same.
 
     A damaged entry (a digest differs) is removed, so that the cell is trained again.
     """
-    entry = stored(cell.key)
+    entry = stored(trained.key)
     if entry is None:
         return False
-    manifest = Manifest.read(entry / keys.manifest_name(cell.key))
+    manifest = Manifest.read(entry / keys.manifest_name(trained.key))
     if manifest.problems():
         shutil.rmtree(entry)
         return False
@@ -69,7 +74,10 @@ def place(cell: Cell) -> bool:
         old.unlink()
     for name in manifest.outputs:
         link_or_copy(entry / name, place_of(cell)(name), link=name in WEIGHTS)
-    link_or_copy(entry / cell.manifest.name, cell.manifest, link=False)
+    if trained.key == cell.key:
+        link_or_copy(entry / cell.manifest.name, cell.manifest, link=False)
+    else:
+        replace(manifest, path=cell.manifest, key=cell.key, spec=cell.spec, facts={**manifest.facts, **facts}).save()
     _remove_others(cell.folder, {*manifest.outputs, cell.manifest.name} - set(WEIGHTS))
     return True
 

@@ -10,6 +10,7 @@ import torch
 
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime
+from mtlbench.runs import derived
 from mtlbench.system.files import read_json
 from mtlbench.training.build import make_trainer
 from mtlbench.training.evaluate import evaluate
@@ -22,7 +23,7 @@ TOLERANCE = 1e-3
 def evaluate_again(cell: Cell, runtime: Runtime, tolerance: float = TOLERANCE) -> list[str]:
     """The metrics of the stored network that differ from ``metrics.json`` by more than ``tolerance`` (relative)."""
     with tempfile.TemporaryDirectory() as work:
-        trainer, _ = make_trainer(cell, runtime, Path(work))
+        trainer, _ = make_trainer(derived.resolved(cell), runtime, Path(work))
     path = cell.checkpoint_folder / "model.safetensors"
     try:
         trainer.model.load_state_dict(safetensors.torch.load_file(path, device=str(trainer.device)))

@@ -5,9 +5,9 @@ import logging
 from mtlbench.plan import places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Runtime
-from mtlbench.runs import shipped, store
+from mtlbench.runs import derived, shipped, store
 from mtlbench.runs.manifest import read_cell
-from mtlbench.system.errors import BusyError
+from mtlbench.system.errors import BusyError, DivergedError
 from mtlbench.system.lease import Lease, lease
 from mtlbench.training.processes.launch import device_names, launch
 from mtlbench.training.progress import event_log
@@ -23,20 +23,28 @@ def run_cell(
 
     Returns at once when the manifest is there; else takes a finished result of the same key from the store or from
     those committed (runs/shipped.py); else continues from the last checkpoint or starts. With ``again`` it is trained
-    although it is there: the finished result stays in its folders until the new one takes its place.
+    although it is there: the finished result stays in its folders until the new one takes its place. A cell that takes
+    its setting from other results (runs/derived.py) needs them to be there.
 
     Raises BusyError when another process works on it or took it over (or waits for that one, with ``wait``),
     DivergedError (unless ``record_divergence``, which keeps the failure as the cell's result), Interrupted.
     """
     while again or not cell.manifest.exists():
         try:
-            with lease(places.cell_lease(cell.key), cell.path, wait, logger.warning) as holder:
+            trained = derived.resolved(cell)
+            facts = derived.facts(cell, trained)
+            with lease(places.cell_lease(trained.key), cell.path, wait, logger.warning) as holder:
                 if again:
-                    store.remove(cell.key)
-                if again or not (cell.manifest.exists() or store.place(cell) or shipped.take(cell)):
-                    _train_into_store(cell, runtime, holder, record_divergence)
-                    store.place(cell)
+                    store.remove(trained.key)
+                if again or not (cell.manifest.exists() or store.place(cell, trained, facts) or shipped.take(cell)):
+                    _train_into_store(trained, runtime, holder, record_divergence)
+                    store.place(cell, trained, facts)
                     again = False
+        except derived.NothingToTrainError as error:
+            if not record_divergence:
+                raise DivergedError(str(error)) from None
+            derived.unusable(cell, error).save()
+            again = False
         except BusyError:
             if not wait:
                 raise

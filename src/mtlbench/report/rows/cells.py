@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,8 @@ from mtlbench.runs.store import WEIGHTS
 from mtlbench.system.errors import DamagedError
 from mtlbench.system.files import read_json
 
+#: The rule of the numbers on the held-out images, which are in history.csv; the others are those of metrics.json.
+HELD_OUT = "held_out"
 # What reading a damaged file can raise.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError)
 
@@ -99,11 +101,25 @@ def load_cell(cell: CellInput) -> LoadedCell:
         unusable = {path.name: wrong for path, wrong in manifest.problems().items() if path.name not in absent}
         if wrong := unusable.get("metrics.json"):
             return LoadedCell(cell, f"metrics.json: {wrong}; `dvc checkout`, or run again", manifest, {}, unusable)
-        return LoadedCell(cell, "", manifest, _rules(read_json(cell.folder / "metrics.json")), unusable)
+        metrics = read_json(cell.folder / "metrics.json")
+        found = LoadedCell(cell, "", manifest, _rules(metrics), unusable)
+        held_out = _held_out(found, metrics.get("best_epoch"))
+        return replace(found, metrics={**found.metrics, HELD_OUT: held_out}) if held_out else found
     except DamagedError as error:
         return LoadedCell(cell, str(error))
     except _DAMAGED as error:
         return LoadedCell(cell, f"unreadable result ({type(error).__name__}: {error.args[-1] if error.args else ''})")
+
+
+def _held_out(cell: LoadedCell, epoch: int | None) -> dict[str, dict[str, float]]:
+    """{task: {metric: value}} on the held-out images at the epoch that they chose; {} where none was chosen."""
+    if epoch is None or epoch >= len(cell.history):
+        return {}
+    row = cell.history.iloc[epoch]
+    return {
+        task: {name: float(row.get(f"val_{task}_{name}", np.nan)) for name in values}
+        for task, values in cell.metrics["reported"].items()
+    }
 
 
 def _rules(metrics: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:

@@ -15,8 +15,8 @@ CURVE_POINTS = 60
 def summary(grid: Grid) -> pd.DataFrame:
     """One row per cell seed, rule, task and metric, Delta_m included (task empty); missing cells have a reason.
 
-    Columns: experiment, model, weighting, seed, rule (reported, last, mean_last_10, ...), task, metric,
-    higher_is_better, value, reason.
+    Columns: experiment, model, weighting, seed, rule (reported, last, mean_last_10, ...; held_out: on the held-out
+    images, what a reader may choose by), task, metric, higher_is_better, value, reason.
     """
     records = []
     for row in grid.rows:

@@ -1,0 +1,136 @@
+"""What final runs of a search and frozen weightings train, from result files that are made up."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mtlbench import verify
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.runs import derived, status
+from mtlbench.runs.manifest import Manifest, write
+from mtlbench.system.errors import DamagedError, DataError
+from mtlbench.system.files import write_text
+
+FINAL, FROZEN = "tiny/segnet_split/dwa/seed0", "tiny/segnet_split/frozen/trial1"
+HISTORY = "epoch,weight_segmentation,weight_depth,weight_normals\n0,1.0,1.0,1.0\n1,0.5,1.25,1.25\n"
+
+
+@pytest.fixture
+def cells(search) -> dict[str, grid.Cell]:
+    return {cell.path: cell for cell in grid.every_cell(load(), "tiny")}
+
+
+def select(cells: dict[str, grid.Cell], number: int | None = 1) -> Manifest:
+    """A selection that chose this trial for dwa."""
+    spec = grid.selection_spec(load(), "tiny")
+    assert spec is not None
+    tried = cells["tiny/segnet_split/dwa/trial1"].spec
+    setting = {"optimizer": tried["training"]["optimizer"], "model": tried["model"], "weighting": tried["weighting"]}
+    key = cells["tiny/segnet_split/dwa/trial0"].key
+    row = {"chosen": number, "reason": "diverged: NaN", "trials": [{"key": key}], **setting}
+    folder = cells[FINAL].needs.parent
+    write_text(folder / derived.SELECTION, json.dumps({"rows": {"segnet_split/dwa": row}}))
+    return Manifest.read(write(folder, spec, {derived.SELECTION: folder / derived.SELECTION}))
+
+
+def finish(cell: grid.Cell, status: str = "complete") -> Manifest:
+    """A finished run with a history."""
+    write_text(cell.folder / "history.csv", HISTORY)
+    facts = {"status": status, "reason": "NaN", "data": {}, "dataset": {"key": cell.dataset.key}, "flops": 7}
+    provenance = {"versions": {}, "commit": None, "source": ""}
+    return Manifest.read(write(cell.folder, cell.spec, {"history.csv": cell.folder / "history.csv"}, facts, provenance))
+
+
+def test_an_ordinary_cell_trains_itself(cells) -> None:
+    trial = cells["tiny/segnet_split/dwa/trial0"]
+    assert derived.resolved(trial) is trial
+    assert derived.facts(trial, trial) == {}
+
+
+def test_a_final_run_trains_the_chosen_setting_for_the_final_epochs(cells) -> None:
+    select(cells)
+    final, tried = cells[FINAL], cells["tiny/segnet_split/dwa/trial1"]
+    trained = derived.resolved(final)
+    assert trained.spec["training"] == {**tried.spec["training"], "epochs": 3}
+    assert trained.spec["weighting"] == tried.spec["weighting"]
+    assert trained.spec["protocol"] == final.spec["protocol"]
+    assert trained.spec["seed"] == 0
+    assert trained.path == final.path
+    assert trained.key != final.key
+
+
+def test_the_same_setting_by_hand_is_the_same_training(cells, search) -> None:
+    """What a final run trains is the ordinary cell of that setting, so the store has it once."""
+    select(cells)
+    trained = derived.resolved(cells[FINAL])
+    optimizer, options = trained.spec["training"]["optimizer"], trained.spec["weighting"]["options"]
+    params = Path("params.yaml")
+    start, _, end = params.read_text().partition("    search:")
+    text = start + end[end.index("    resources:") :]
+    text = text.replace("learning_rate: 1.0e-3", f"learning_rate: {optimizer['learning_rate']}")
+    text = text.replace("weight_decay: 0.0}", f"weight_decay: {optimizer['weight_decay']}}}")
+    write_text(params, text.replace("dwa: {}", f"dwa: {{temperature: {options['temperature']}}}"))
+    assert trained.key == {cell.path: cell.key for cell in grid.cells(load(), "tiny")}[FINAL]
+
+
+def test_without_its_selection_a_final_run_says_what_to_do(cells) -> None:
+    with pytest.raises(DataError, match=r"dwa/seed0: it takes its setting from .* `mtlbench select tiny` first"):
+        derived.resolved(cells[FINAL])
+
+
+def test_an_edited_selection_is_not_used(cells) -> None:
+    manifest = select(cells)
+    write_text(manifest.path.parent / derived.SELECTION, "{}")
+    with pytest.raises(DamagedError, match="its content changed"):
+        derived.resolved(cells[FINAL])
+
+
+def test_a_row_without_a_choice_diverged(cells) -> None:
+    select(cells, None)
+    finish(cells["tiny/segnet_split/dwa/trial0"], "diverged")
+    with pytest.raises(
+        derived.NothingToTrainError, match="no trial of segnet_split/dwa has a score: diverged"
+    ) as found:
+        derived.resolved(cells[FINAL])
+    derived.unusable(cells[FINAL], found.value).save()
+    assert status.state(cells[FINAL]).name == "diverged"
+
+
+def test_frozen_weights_are_the_means_over_the_epochs(cells) -> None:
+    finish(cells["tiny/segnet_split/dwa/trial1"])
+    trained = derived.resolved(cells[FROZEN])
+    assert trained.spec["weighting"] == {
+        "kind": "static",
+        "version": 1,
+        "options": {"weights": {"segmentation": 0.75, "depth": 1.125, "normals": 1.125}},
+    }
+    assert trained.spec["training"] == cells["tiny/segnet_split/dwa/trial1"].spec["training"]
+
+
+def test_frozen_weights_of_a_run_that_diverged_diverge(cells) -> None:
+    finish(cells["tiny/segnet_split/dwa/trial1"], "diverged")
+    with pytest.raises(derived.NothingToTrainError, match="no mean weights of segnet_split/dwa/trial1: NaN"):
+        derived.resolved(cells[FROZEN])
+
+
+def test_a_final_run_of_another_setting_than_todays_is_noticed(cells) -> None:
+    select(cells)
+    final = cells[FINAL]
+    finish(final)
+    manifest = Manifest.read(final.manifest)
+    facts = {**manifest.facts, **derived.facts(final, derived.resolved(final))}
+    write(final.folder, final.spec, {"history.csv": final.folder / "history.csv"}, facts, manifest.provenance)
+    assert status.state(final).name == "done"
+    other = {**final.spec["training"]["optimizer"], "learning_rate": 0.5}
+    folder = final.needs.parent
+    rows = json.loads((folder / derived.SELECTION).read_text())
+    rows["rows"]["segnet_split/dwa"]["optimizer"] = other
+    write_text(folder / derived.SELECTION, json.dumps(rows))
+    write(folder, grid.selection_spec(load(), "tiny"), {derived.SELECTION: folder / derived.SELECTION})
+    found = status.state(final)
+    assert found.name == "done, other setting"
+    assert f"`mtlbench train --again {FINAL}`" in found.detail
+    with pytest.raises(verify.VerificationError, match="dwa/seed0: made with another setting than the selection gives"):
+        verify.verify(load(), "tiny", say=lambda text: None)
