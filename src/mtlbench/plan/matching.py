@@ -6,6 +6,7 @@ Nothing imports torch.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mtlbench.plan import frozen
 from mtlbench.plan.blocks import Experiment, Training
 from mtlbench.plan.registry import entries, entry
 from mtlbench.system.errors import ParamsError
@@ -55,7 +56,8 @@ def check_domains(experiment: Experiment, domains: bool, where: str) -> None:
                 f"{where}.models.{label}: '{kind}' computes all tasks on one image, but each task of "
                 f"'{experiment.dataset}' has images of its own; take another model"
             )
-    for label, block in experiment.weightings.items():
+    for label, given in experiment.weightings.items():
+        block = frozen.written(given)
         _check_weighting(block.get("kind", label), block, training, f"{where}.weightings.{label}")
 
 
