@@ -76,6 +76,7 @@ def test_a_paper_becomes_a_record() -> None:
     assert Paper("the sum of the losses (Caruana, Machine Learning 28, 1997)", "").bibtex() == ""
     other = Paper("Quinton and Rey, 2024 (arXiv 2406.16232)", "Jacobian Descent for Multi-Objective Optimization")
     assert other.bibtex().startswith("@misc{quinton2024jacobian,\n  author = {Quinton and Rey},")
+    assert Paper("Zhou et al., NeurIPS 2022", "On").bibtex().endswith("booktitle = {NeurIPS},\n  year = {2022},\n}")
     assert "doi = {10.1145/3219819.3220007}" in Paper("Ma et al., KDD 2018 (doi 10.1145/3219819.3220007)", "X").bibtex()
 
 

@@ -12,7 +12,7 @@ TITLE, AUTHOR, YEAR = "mtlbench: a reproducible benchmark of multi-task learning
 
 _PAPER = re.compile(
     r"(?P<authors>[^,(]+(?:, [^,(]+)*?), (?:(?P<venue>[A-Z][\w .&-]*?) )?(?P<year>\d{4})"
-    r" \((?P<kind>arXiv|doi|openreview) (?P<number>\S+)\)"
+    r"(?: \((?P<kind>arXiv|doi|openreview) (?P<number>\S+)\))?"
 )
 _JOURNALS = ("TPAMI", "TMLR", "JMLR")
 
@@ -66,7 +66,9 @@ def _key(authors: str, year: str, title: str) -> str:
     return re.sub(r"\W", "", f"{first}{year}{word}").lower()
 
 
-def _number(kind: str, number: str) -> dict[str, str]:
+def _number(kind: str | None, number: str | None) -> dict[str, str]:
+    if not kind or not number:
+        return {}
     if kind == "arXiv":
         return {"eprint": number, "archivePrefix": "arXiv"}
     return {"doi": number} if kind == "doi" else {"note": f"OpenReview {number}"}
