@@ -27,7 +27,7 @@ class CRMOGM(GradientWeighting):
     """
 
     display: ClassVar[str] = "CR-MOGM"
-    paper: ClassVar[str] = "Zhou et al., NeurIPS 2022"
+    paper: ClassVar[str] = "Zhou et al., NeurIPS 2022 (openreview ScwfQ7hdwyP)"
     paper_title: ClassVar[str] = "On the Convergence of Stochastic Multi-Objective Gradient Manipulation and Beyond"
     needs_gradients: ClassVar[bool] = True
 
