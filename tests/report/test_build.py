@@ -58,7 +58,8 @@ def test_the_documentation_lists_every_figure(built: Path, repository: Path) -> 
     patterns = {name: re.compile(re.sub("MODEL|TASK|ROW", ".+", name) + r"(_\d+)?") for name in listed}
     names = json.loads((built / "captions.json").read_text()).keys() - {"table"}
     assert [name for name in names if not any(one.fullmatch(name) for one in patterns.values())] == []
-    rare = {"norms_MODEL", "cosines_MODEL"}  # of weightings that record gradients
+    # of weightings that record gradients, and of experiments with a search
+    rare = {"norms_MODEL", "cosines_MODEL", "search_best", "search_rates", "search_front_MODEL"}
     assert [n for n, one in patterns.items() if n not in rare and not any(map(one.fullmatch, names))] == []
 
 

@@ -9,7 +9,19 @@ from typing import Any
 from mtlbench.diagrams.draw import draw_svg
 from mtlbench.report.evidence import stability
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.figures import aggregate, classes, curves, gains, mosaic, panels, rankings, tradeoffs, trajectories
+from mtlbench.report.figures import (
+    aggregate,
+    classes,
+    curves,
+    fronts,
+    gains,
+    mosaic,
+    panels,
+    rankings,
+    tradeoffs,
+    trajectories,
+    tuning,
+)
 from mtlbench.report.figures.style import Picture
 from mtlbench.report.rows.grid import Grid, Row
 from mtlbench.system.errors import MtlbenchError
@@ -22,6 +34,7 @@ class Sections:
 
     statistics: list[Picture] = field(default_factory=list)
     networks: list[Picture] = field(default_factory=list)
+    tuning: list[Picture] = field(default_factory=list)
     overview: list[Picture] = field(default_factory=list)
     curves: Mapping[str, list[Picture]] = field(default_factory=dict)
     trajectories: Mapping[str, list[Picture]] = field(default_factory=dict)
@@ -36,8 +49,8 @@ class Sections:
     def pictures(self) -> list[Picture]:
         """All figures of the report."""
         by_model = [*self.curves.values(), *self.trajectories.values(), *self.panels.values()]
-        single = [self.statistics, self.networks, self.overview, self.compared, self.classes, self.cost, self.stability]
-        groups = [*single, *by_model]
+        first = [self.statistics, self.networks, self.tuning, self.overview, self.compared]
+        groups = [*first, self.classes, self.cost, self.stability, *by_model]
         return [picture for group in groups for picture in group]
 
 
@@ -51,6 +64,9 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
         ("statistics", aggregate.aggregates, analysis),
         ("statistics", rankings.pairwise, analysis),
         ("networks", rankings.critical_differences, analysis),
+        ("tuning", tuning.best_of_trials, analysis),
+        ("tuning", tuning.rates, analysis),
+        ("tuning", fronts.fronts, analysis),
         *([("overview", curves.overview, grid)] if models else []),
         ("compared", panels.compared_models, analysis),
         ("classes", classes.class_bars, analysis),

@@ -19,6 +19,7 @@ from mtlbench.report.page.citations import citations
 from mtlbench.report.page.findings import findings, gaps
 from mtlbench.report.page.headline import headline
 from mtlbench.report.page.tables import Table
+from mtlbench.report.page.tuning import chosen_settings
 from mtlbench.report.rows import text
 from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.costs import cost
@@ -57,6 +58,7 @@ def render(page: Page) -> str:
         family=family(analysis),
         gaps=gaps(analysis),
         citations=citations(analysis),
+        chosen=chosen_settings(analysis),
         costs=cost_rows(analysis),
         stability=stability_tables(analysis),
         published=published.beside(analysis.grid),

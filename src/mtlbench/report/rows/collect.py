@@ -9,10 +9,12 @@ from mtlbench.plan.params import Params
 from mtlbench.plan.registry import entry
 from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.runs.dataset import DatasetFacts
+from mtlbench.runs.derived import SELECTION
 from mtlbench.runs.manifest import Manifest, read_cell, unequal_data
 from mtlbench.runs.shipped import withheld
 from mtlbench.runs.status import failure_reason
 from mtlbench.system.errors import DamagedError, DataError
+from mtlbench.system.files import read_json
 
 
 def report_input(params: Params, name: str, partial: bool) -> ReportInput:
@@ -32,6 +34,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
     found = {cell.path: _finished(cell) for cell in cells}
     manifests = {path: one for path, one in found.items() if isinstance(one, Manifest)}
     data = _dataset(params, name, manifests)
+    selection, damage = _selection(params, name)
     return ReportInput(
         name=name,
         title=experiment.title,
@@ -48,7 +51,8 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         published=data.published,
         published_batch=data.published_batch,
         papers=_papers(cells),
-        remarks=tuple(unequal_data({path: one.data for path, one in manifests.items()})),
+        selection=selection,
+        remarks=(*unequal_data({path: one.data for path, one in manifests.items()}), *damage),
     )
 
 
@@ -98,6 +102,20 @@ def _cell_input(cell: Cell, found: Manifest | str) -> dict[str, Any]:
 def _title(kind: str, label: str, name: str) -> str:
     """The name for people of an entry under its own name; a label that the user chose stays as it is."""
     return entry(kind, name).display if label == name else label
+
+
+def _selection(params: Params, name: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """(the content of the search's selection, what is wrong with it); None without a search or before the choice."""
+    path = grid.selection_manifest(params, name)
+    if path is None or not path.exists():
+        return None, []
+    try:
+        wrong = Manifest.read(path).outputs[SELECTION].problem(path.parent / SELECTION)
+        if wrong:
+            raise DamagedError(path.parent / SELECTION, wrong)
+        return read_json(path.parent / SELECTION), []
+    except DamagedError as error:
+        return None, [f"{error}; `mtlbench select {name}` makes it anew."]
 
 
 def _papers(cells: Sequence[Cell]) -> tuple[tuple[str, str], ...]:

@@ -52,7 +52,7 @@ class ReportInput:
     ``published`` is the table of published_results.csv that the numbers may stand beside, None for none, and
     ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
     ``remarks`` say what is wrong with the cells together. ``papers`` are (paper, title) as the entries of the grid
-    declare them.
+    declare them. ``selection`` is the content of the search's selection.json, None without a search.
     """
 
     name: str
@@ -71,3 +71,4 @@ class ReportInput:
     published_batch: int = 2
     remarks: tuple[str, ...] = ()
     papers: tuple[tuple[str, str], ...] = ()
+    selection: Mapping[str, Any] | None = None

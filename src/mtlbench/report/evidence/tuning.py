@@ -1,0 +1,107 @@
+"""What the trials of a search say: the chosen settings, how good the best of k trials is, and who beats fixed weights.
+
+All numbers are on the held-out images; the content of selection.json is that of ``runs/select.py``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mtlbench.metrics.delta_m import relative_gain
+from mtlbench.plan.names import ONLY
+from mtlbench.report.rows.grid import Column, Grid
+
+#: The weighting whose trials are fixed weights all over the simplex.
+STATIC = "static"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """One row of a search. ``scores`` (trials,) in percent, NaN for a trial without numbers; ``chosen`` its number.
+
+    ``gains`` (trials, tasks) are of each task's primary metric over the reference in percent, positive is better.
+    ``settings`` are the values of the options that differ between the trials, one mapping for each trial.
+    """
+
+    model: str
+    weighting: str
+    kind: str
+    chosen: int | None
+    scores: np.ndarray
+    gains: np.ndarray
+    settings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def single_task(self) -> bool:
+        """Whether the row is one network of a single-task baseline, which one metric alone judges."""
+        return self.weighting.startswith(ONLY)
+
+    @property
+    def lost(self) -> int:
+        """Trials without numbers."""
+        return int(np.isnan(self.scores).sum())
+
+
+def tuned(grid: Grid) -> list[Tuned]:
+    """The rows of the experiment's search in the order of the selection; [] without one."""
+    found = grid.input.selection or {}
+    reference = found.get("reference", {})
+    return [_row(grid, name, row, reference) for name, row in found.get("rows", {}).items()]
+
+
+def _row(grid: Grid, name: str, row: Mapping[str, Any], reference: Mapping[str, Any]) -> Tuned:
+    model, weighting = name.split("/")
+    trials = row["trials"]
+    scores = np.array([np.nan if one["score"] is None else one["score"] for one in trials], float)
+    columns = [column for column in grid.columns if column.metric.primary]
+    gains = [[_gain(one["held_out"], reference, column) for column in columns] for one in trials]
+    kind = (row.get("weighting") or {}).get("kind", weighting)
+    return Tuned(model, weighting, kind, row["chosen"], scores, np.array(gains, float), tuple(_settings(trials)))
+
+
+def _gain(values: Mapping[str, Any], reference: Mapping[str, Any], column: Column) -> float:
+    value, base = (_value(one, column.task, column.metric.name) for one in (values, reference))
+    return float(relative_gain(value, base, column.metric))
+
+
+def _value(values: Mapping[str, Mapping[str, float | None]], task: str, metric: str) -> float:
+    found = values.get(task, {}).get(metric)
+    return np.nan if found is None else float(found)
+
+
+def _settings(trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The options of each trial whose values differ between the trials; of one trial all of the optimiser."""
+    flat = [{**one["optimizer"], **one["model"], **one["weighting"]} for one in trials]
+    names = [name for name in flat[0] if any(one.get(name) != flat[0][name] for one in flat)] if flat else []
+    return [{name: one.get(name) for name in names} for one in flat]
+
+
+def expected_best(scores: np.ndarray) -> np.ndarray:
+    """The expected best score (n,) of k = 1..n trials drawn with replacement from the n of ``scores`` (n,).
+
+    Dodge et al., "Show Your Work", EMNLP 2019 (arXiv 1909.03004), eq. 2 to 5: the largest of k draws is at most the
+    i-th smallest score with probability (i / n)^k. A trial without numbers counts as tried, as bad as the worst other.
+    """
+    count = len(scores)
+    if not np.isfinite(scores).any():
+        return np.full(count, np.nan)
+    ordered = np.sort(np.where(np.isnan(scores), np.nanmin(scores), scores))
+    below = (np.arange(count + 1)[:, None] / count) ** np.arange(1, count + 1)
+    return np.asarray(ordered @ np.diff(below, axis=0))
+
+
+def undominated(gains: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which points (n, tasks) no point of ``others`` (m, tasks) beats: at least as good in all tasks, better in one.
+
+    A point without numbers is False.
+    """
+    known = others[np.isfinite(others).all(1)]
+    better = (known[None] >= gains[:, None]).all(2) & (known[None] > gains[:, None]).any(2)
+    return np.asarray(np.isfinite(gains).all(1) & ~better.any(1))
+
+
+def fixed_weights(rows: Sequence[Tuned], model: str) -> np.ndarray | None:
+    """Gains (trials, tasks) of the fixed weights of a model; None where they were not searched."""
+    return next((row.gains for row in rows if row.model == model and row.weighting == row.kind == STATIC), None)

@@ -1,0 +1,131 @@
+"""The section on tuning: what the trials of a search say."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtlbench.report.evidence.analysis import Analysis
+from mtlbench.report.evidence.tuning import expected_best, fixed_weights, tuned, undominated
+from mtlbench.report.figures.fronts import front, fronts
+from mtlbench.report.figures.tuning import best_of_trials, rates
+from mtlbench.report.page.tuning import chosen_settings
+from mtlbench.report.rows import collect
+from mtlbench.runs.manifest import write as write_manifest
+
+REFERENCE = {"segmentation": {"miou": 0.5}, "depth": {"abs_error": 1.0}, "normals": {"angle_mean": 40.0}}
+
+
+def trial(number: int, rate: float, values: tuple[float, float, float] | None, **options: Any) -> dict[str, Any]:
+    """A trial in the form of selection.json; None: it diverged."""
+    held_out = {}
+    if values is not None:
+        held_out = {"segmentation": {"miou": values[0]}, "depth": {"abs_error": values[1]},
+                    "normals": {"angle_mean": values[2]}}  # fmt: skip
+    score = None
+    if values is not None:
+        gains = [values[0] / 0.5 - 1, 1 - values[1], 1 - values[2] / 40]
+        score = 100 * sum(gains) / 3
+    optimizer = {"name": "adam", "learning_rate": rate, "weight_decay": 0.0}
+    return {"trial": number, "key": "0" * 16, "score": score, "epoch": 1, "reason": "", "held_out": held_out,
+            "flops": 1.0, "optimizer": optimizer, "model": {"width": 1.0}, "weighting": options}  # fmt: skip
+
+
+def row(kind: str, chosen: int | None, *trials: dict[str, Any]) -> dict[str, Any]:
+    return {"chosen": chosen, "weighting": {"kind": kind}, "trials": list(trials)}
+
+
+@pytest.fixture(scope="module")
+def searched(analysis: Analysis) -> Analysis:
+    """The made-up grid with a search of three trials."""
+    rows = {
+        "segnet_mtan/equal": row(
+            "equal", 1, trial(0, 1e-3, (0.5, 1.0, 40)), trial(1, 1e-2, (0.6, 0.9, 44)), trial(2, 1e-1, None)
+        ),
+        "segnet_mtan/static": row(
+            "static", 0, trial(0, 1e-3, (0.55, 0.95, 39), weights={"depth": 1.5}),
+            trial(1, 1e-2, (0.4, 0.8, 50), weights={"depth": 0.5}), trial(2, 1e-1, None, weights={"depth": 2.0}),
+        ),
+        "segnet_single/only_depth": row("equal", None, *(trial(i, 10.0**i, None) for i in range(3))),
+    }  # fmt: skip
+    selection = {"rule": "primary_gain", "text": "the largest", "reference": REFERENCE, "rows": rows}
+    return Analysis(replace(analysis.grid, input=replace(analysis.grid.input, selection=selection)), analysis.evidence)
+
+
+def test_the_expected_best_of_k_is_that_of_all_draws() -> None:
+    scores = np.array([3.0, -1.0, 2.0, 8.0])
+    draws = np.random.default_rng(0).choice(scores, (200_000, 4))
+    found = expected_best(scores)
+    assert found[0] == pytest.approx(scores.mean())
+    # 200,000 draws: a standard error below 0.01
+    assert found == pytest.approx([draws[:, :k].max(1).mean() for k in (1, 2, 3, 4)], abs=0.03)
+    assert (np.diff(found) > 0).all()
+
+
+def test_a_trial_that_diverged_counts_as_tried() -> None:
+    assert expected_best(np.array([1.0, np.nan])) == pytest.approx([1.0, 1.0])
+    assert expected_best(np.array([0.0, 4.0, np.nan]))[0] == pytest.approx(4 / 3)
+    assert np.isnan(expected_best(np.array([np.nan, np.nan]))).all()
+
+
+def test_who_is_beaten_by_fixed_weights() -> None:
+    fixed = np.array([[1.0, 1.0], [3.0, -2.0], [np.nan, 9.0]])
+    points = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.5], [3.0, -3.0], [np.nan, 5.0]])
+    assert undominated(points, fixed).tolist() == [False, True, True, False, False]
+
+
+def test_the_table_says_what_was_chosen_and_what_was_lost(searched: Analysis) -> None:
+    equal, static, single = chosen_settings(searched)
+    assert equal["Row"] == "segnet_mtan · equal"
+    assert equal["Chosen trial"] == "trial1 of 3"
+    assert equal["Chosen values of what was searched"] == "learning rate 0.01"
+    assert equal["Held-out score [%] ↑"] == "6.67"  # +20, +10, -10
+    assert equal["Without numbers"] == "1"
+    assert equal["Not beaten by fixed weights"] == "1 of 3"  # (0, 0, 0) is beaten by (10, 5, 2.5)
+    assert static["Chosen values of what was searched"] == "learning rate 0.001, weights depth 1.5"
+    assert single["Chosen trial"] == "–"
+    assert single["Chosen values of what was searched"] == "every trial diverged"
+
+
+def test_gains_are_positive_where_better(searched: Analysis) -> None:
+    rows = tuned(searched.grid)
+    assert rows[0].gains[1] == pytest.approx([20, 10, -10])
+    assert np.isnan(rows[0].gains[2]).all()
+    assert fixed_weights(rows, "segnet_mtan") is rows[1].gains
+    assert fixed_weights(rows, "segnet_split") is None
+
+
+def test_the_selection_is_read_as_its_manifest_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "selection.json"
+    file.write_text('{"rows": {}}')
+    path = write_manifest(tmp_path, {"version": 1}, {file.name: file})
+    monkeypatch.setattr(collect.grid, "selection_manifest", lambda *_: path)
+    assert collect._selection(None, "x") == ({"rows": {}}, [])  # type: ignore[arg-type]
+    file.write_text('{"rows": []}')
+    found, (told,) = collect._selection(None, "x")  # type: ignore[arg-type]
+    assert found is None
+    assert "`mtlbench select x`" in told
+    monkeypatch.setattr(collect.grid, "selection_manifest", lambda *_: None)
+    assert collect._selection(None, "x") == (None, [])  # type: ignore[arg-type]
+
+
+def test_the_front_of_points() -> None:
+    points = np.array([[0.0, 3.0], [2.0, 1.0], [1.0, 2.0], [0.5, 0.5], [np.nan, 9.0]])
+    assert front(points).tolist() == [[0, 3], [1, 2], [2, 1]]
+
+
+def test_the_figures(searched: Analysis, analysis: Analysis, tmp_path: Path) -> None:
+    best, rate = best_of_trials(searched, tmp_path), rates(searched, tmp_path)
+    assert best is not None
+    assert rate is not None
+    assert "only_depth" not in best.alt  # one metric alone judges a single-task network
+    (task_by_task,) = fronts(searched, tmp_path)
+    assert task_by_task.name == "search_front_segnet_mtan"
+    assert "front of fixed weights" in task_by_task.caption
+    assert all((tmp_path / file).is_file() for file in (*best.files, *rate.files, *task_by_task.files))
+    assert fronts(analysis, tmp_path) == []
+    assert chosen_settings(analysis) == []
+    assert best_of_trials(analysis, tmp_path) is None
+    assert rates(analysis, tmp_path) is None
