@@ -64,7 +64,7 @@ def _homes(folder: Path) -> tuple[Path, Path]:
 
 def _by_manifest(manifest: Manifest, cell: Path) -> Description:
     try:
-        return describe(manifest.spec, manifest.facts, read_json(cell / "metrics.json")["reported"])
+        return describe(manifest.trained_spec, manifest.facts, read_json(cell / "metrics.json")["reported"])
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(manifest.path, f"{type(error).__name__}: {error}") from None
 
