@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mtlbench import pipeline
-from mtlbench.plan import extensions, grid
+from mtlbench.plan import extensions, grid, places
 from mtlbench.plan.params import load
 from mtlbench.runs import code
 from mtlbench.system.errors import DataError, Interrupted, ParamsError
@@ -32,8 +32,7 @@ experiments:
     models:
       linear_single: {}
       linear: {}
-    weightings:
-      equal: {}
+    weightings: {equal: {}}
     seeds: [0]
     training:
       epochs: 2
@@ -233,3 +232,23 @@ def test_domains_are_refused_where_all_tasks_share_their_images(project: Path, e
 def test_the_code_of_a_domain_s_task_is_part_of_the_record(shapes: Path) -> None:
     cell = grid.cell(load(), "tiny/linear/equal/seed0")
     assert "tasks/classification.py" in code.of_training(cell.recipe)
+
+
+def test_a_report_of_domains_shows_images_with_their_classes(shapes: Path, edit) -> None:
+    edit("{equal: {}}", "{equal: {}, dwa: {}}")
+    cells = grid.cells(load(), "tiny")
+    for cell in cells:
+        assert run_cell(cell, load().runtime) == "complete"
+    pipeline.aggregate(load(), "tiny")
+    pipeline.report(load(), "tiny")
+    folder = places.report("tiny")
+    drawn = {path.stem for path in (folder / "figures").glob("*.png")}
+    assert {"panel_linear.equal", "panel_linear_single.single"} <= drawn
+    assert not {name for name in drawn if name.startswith(("compare_", "legend"))}  # those are about maps
+    table = (folder / "table.csv").read_text()
+    for task in ("Digits", "Solids", "Textures"):
+        assert f"{task}: Top-1 [%]" in table
+    page = (folder / "index.html").read_text()
+    assert "confusion_domains" in page
+    assert "critical_difference" in page  # of three rows, though no image has all tasks
+    assert "Top-1" in page

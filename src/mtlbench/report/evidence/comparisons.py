@@ -71,7 +71,8 @@ def image_ranks(grid: Grid, evidence: Mapping[str, RowEvidence], slugs: list[str
     """{task or "all tasks": ranks (images, rows)} of the primary metric of every single image, mean over seeds.
 
     For all tasks together the rows are ranked, image by image, by their mean rank over the tasks. Images without a
-    valid pixel of a task are left out.
+    valid pixel of a task are left out. Where no image has all tasks (domains), each task has its own images, and all
+    tasks together have all of them.
     """
     scores = {}
     for column in grid.columns:
@@ -80,7 +81,11 @@ def image_ranks(grid: Grid, evidence: Mapping[str, RowEvidence], slugs: list[str
             scores[column.task] = np.stack([sign * evidence[s].images[column.name].mean(0) for s in slugs], axis=1)
     if not scores:
         return {}
-    known = ~np.isnan(np.stack(list(scores.values()))).any((0, 2))
+    defined = ~np.isnan(np.stack(list(scores.values()))).any(2)
+    known = defined.all(0)
+    if not known.any():
+        ranks = {task: block_ranks(values[own]) for (task, values), own in zip(scores.items(), defined, strict=True)}
+        return {"all tasks": np.concatenate(list(ranks.values())), **ranks}
     ranks = {task: block_ranks(values[known]) for task, values in scores.items()}
     if len(ranks) > 1:
         ranks = {"all tasks": block_ranks(-np.mean(list(ranks.values()), axis=0)), **ranks}

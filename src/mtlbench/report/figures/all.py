@@ -12,6 +12,7 @@ from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures import (
     aggregate,
     classes,
+    classified,
     curves,
     fronts,
     gains,
@@ -71,6 +72,7 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
         ("compared", panels.compared_models, analysis),
         ("classes", classes.class_bars, analysis),
         ("classes", classes.confusions, analysis),
+        ("classes", classified.class_confusions, analysis),
         ("cost", tradeoffs.cost_quality, analysis),
         ("cost", tradeoffs.replacement_figure, analysis),
         ("stability", stability.agreement_figure, analysis),
@@ -81,7 +83,8 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
         by_model.append(("curves", model, partial(curves.all_metrics, grid, model, out)))
         by_model.append(("trajectories", model, partial(trajectories.trajectories, grid, model, out)))
     for row in analysis.leaders:
-        by_model.append(("panels", row.model, partial(panels.model_panel, grid, row, out)))
+        panel = classified.class_panel if classified.class_tasks(grid) else panels.model_panel
+        by_model.append(("panels", row.model, partial(panel, grid, row, out)))
         by_model.append(("panels", row.model, partial(panels.attention, row, grid, out)))
     first_rows: dict[str, Row] = {}
     for row in grid.rows:
@@ -97,7 +100,7 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
     for (section, model, _), pictures in zip(by_model, drawn[len(single) :], strict=True):
         if _known(pictures):
             found.setdefault(section, {}).setdefault(model, []).extend(_known(pictures))
-    if "panels" in found:
+    if "panels" in found and not classified.class_tasks(grid):
         found["panels"] = {"": [mosaic.legend(grid, out)], **found["panels"]}
     if "diagrams" in found:
         found["diagrams"] = {model: drawing for model, (drawing,) in found["diagrams"].items()}

@@ -79,6 +79,8 @@ def _panel_line(grid: Grid, samples: Samples, i: int, line: int) -> list[np.ndar
 
 def compared_models(analysis: Analysis, folder: Path) -> list[Picture]:
     """For every task the same test images for all models (best row of each): prediction above, error below."""
+    if not all(task.maps.per_pixel for task in analysis.grid.tasks.values()):
+        return []
     known = [(row, samples) for row in analysis.leaders if (samples := row_samples(row))]
     known = [(row, samples) for row, samples in known if np.array_equal(samples["indices"], known[0][1]["indices"])]
     if len(known) < 2:
