@@ -66,7 +66,7 @@ class NYUv2(Dataset):
     outside the depth sensor's field of view are invalid, because the depth there is extrapolated.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(
         self,

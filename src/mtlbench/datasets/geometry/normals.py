@@ -9,13 +9,13 @@ the inverse depths. The constraint turns its normal equations M g = s into (M - 
 smallest eigenvalue. Two solutions, the first with lambda = 0, the second with the residual of the first as lambda,
 come within 0.2 degrees of the published maps (docs/datasets.md), so no eigenvectors are needed.
 
-A window over an edge or a crease fits no plane. The map itself says what fits: a pixel is invalid when the residual
-of its window is an outlier among the residuals of this map.
+A window over an edge or a crease fits no plane; ``edges.py`` says which pixels are left out.
 """
 
 import numpy as np
 
 from mtlbench.datasets.geometry.camera import Camera
+from mtlbench.datasets.geometry.edges import at_edges
 
 #: Rows and columns of a window's samples, in pixels of a map that is 480 high.
 OFFSETS = (-9, -6, -3, -1, 0, 1, 3, 6, 9)
@@ -23,12 +23,6 @@ OFFSETS = (-9, -6, -3, -1, 0, 1, 3, 6, 9)
 NEAR = 0.05
 #: Least number of neighbours.
 _FEWEST = 4
-#: An outlier: so many robust standard deviations above the median of the logarithms of the residuals; the second for
-#: coarsely rounded maps, whose steps hide small residuals.
-_OUTLIER, _OUTLIER_COARSE = 2.75, 1.5
-#: Residual of 1/z (1/metres) that is never an outlier: a third of the rounding of the first Kinect, whose disparity
-#: comes in steps of 1/8 pixel (focal length 580 pixels, baseline 7.5 cm); rounding deviates by 1 / sqrt(12) step.
-_LEAST = 1 / (580 * 0.075 * 8 * np.sqrt(12)) / 3
 #: Coarsely rounded maps (8 bit) are smoothed first: half the width in pixels of a map that is 480 high, and by how many
 #: steps a neighbour may differ.
 _SMOOTH, _SMOOTH_STEPS = 5, 1.5
@@ -42,7 +36,7 @@ def normals_from_depth(depth: np.ndarray, camera: Camera, at: Lattice | None = N
     """Unit normals (3, H, W) float32 towards the camera from depth (H, W) in metres; (0, 0, 0) = invalid.
 
     Depths that are 0 or not finite are invalid. ``at`` (rows, columns) asks for the normals (3, rows, columns) of these
-    pixels only, which takes less time; what counts as an outlier is then measured on them.
+    pixels only, which takes less time; what counts as an outlier or a turn is then measured on them.
     """
     rows, columns = at or (np.arange(depth.shape[0]), np.arange(depth.shape[1]))
     z = np.where(np.isfinite(depth) & (depth > 0), depth, 0).astype(np.float32)
@@ -65,7 +59,8 @@ def normals_from_depth(depth: np.ndarray, camera: Camera, at: Lattice | None = N
         x, y = (direction[np.ix_(rows[part], columns)].ravel() for direction in (right, down))
         n, off = _fit(window, z[np.ix_(rows[part], columns)].ravel(), offsets, camera, x, y)
         result[:, part], residual[part] = n.reshape(result[:, part].shape), off.reshape(residual[part].shape)
-    result[:, _outliers(residual, _OUTLIER_COARSE if step else _OUTLIER)] = 0
+    spacing = (rows[-1] - rows[0]) / max(1, len(rows) - 1) / scale
+    result[:, at_edges(result, residual, step > 0, max(spacing, 1.0))] = 0
     return result
 
 
@@ -155,14 +150,3 @@ def _solve(
         left = np.maximum(left + c * (c * m1 + 2 * (a * mx + b * my)), 0)
         eigenvalue = left / (1 + length)
     return np.where(known, -n / np.sqrt(length), 0), np.where(known, np.sqrt(left / m1), np.inf)
-
-
-def _outliers(residual: np.ndarray, most: float) -> np.ndarray:
-    """Which windows fit their plane much worse than is usual in this map, by ``most`` deviations; inf is one."""
-    logarithm = np.log(np.maximum(residual, 1e-3 * _LEAST))
-    sample = logarithm[np.isfinite(residual)]
-    if not sample.size:
-        return np.ones(residual.shape, bool)
-    middle = np.median(sample)
-    spread = 1.4826 * np.median(np.abs(sample - middle))
-    return logarithm > max(np.log(_LEAST), middle + most * spread)
