@@ -2,12 +2,14 @@
 
 import hashlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 
 from mtlbench.datasets.prepared.layout import maps_of
+from mtlbench.datasets.prepared.rows import read_rows
 from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError
 
@@ -31,14 +33,34 @@ class PreparedArrays:
     def read(self, split: str, name: str) -> np.ndarray:
         """The array of an image or a task, (N, ...); raises DataError when it is not what was prepared, or broken."""
         path = f"{split}/{name}.npy"
-        form = self.maps[name]
-        shape = (self.manifest.facts["counts"][split], *form.shape(tuple(self.manifest.facts["size"])))
-        array = self._read(path, np.dtype(form.dtype), shape)
-        for index, image in enumerate(array):
-            problem = form.broken(image)
-            if problem:
-                raise DataError(f"{self.folder / path}: image {index} (from 0) {problem}. {self._remedy}")
+        dtype, shape = self._form(split, name)
+        array = self._read(path, dtype, shape)
+        self._check_values(path, name, array, 0)
         return array
+
+    def parts(self, split: str, name: str, size: int) -> Iterator[np.ndarray]:
+        """What :meth:`read` returns, ``size`` images at a time and with the memory of these.
+
+        Raises DataError as :meth:`read` does, but for a wrong digest only after the last part: use nothing before.
+        """
+        path = f"{split}/{name}.npy"
+        dtype, shape = self._form(split, name)
+        sha256, start, found = hashlib.sha256(), 0, "something else"
+        try:
+            for part in read_rows(self.folder / path, size, sha256.update):
+                if (part.dtype, part.shape[1:]) != (dtype, shape[1:]):
+                    found = f"{part.dtype} (N, {', '.join(str(n) for n in part.shape[1:])})"
+                    break
+                self._check_values(path, name, part, start)
+                yield part
+                start += len(part)
+        except FileNotFoundError:
+            raise DataError(f"{self.folder / path}: no such prepared array. {self._remedy}") from None
+        except ValueError as error:
+            found = str(error)
+        if start != shape[0]:
+            raise DataError(f"{self.folder / path}: expected {dtype} {shape} in C order, found {found}. {self._remedy}")
+        self._check_digest(path, sha256.hexdigest(), (self.folder / path).stat().st_size)
 
     def groups(self, split: str) -> np.ndarray | None:
         """The scene number (N,) of each image, int32; None where every image is a scene of its own."""
@@ -46,6 +68,17 @@ class PreparedArrays:
         if path not in self.manifest.outputs:
             return None
         return self._read(path, np.dtype(np.int32), (self.manifest.facts["counts"][split],))
+
+    def _form(self, split: str, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+        form = self.maps[name]
+        shape = form.shape(tuple(self.manifest.facts["size"]))
+        return np.dtype(form.dtype), (self.manifest.facts["counts"][split], *shape)
+
+    def _check_values(self, path: str, name: str, array: np.ndarray, first: int) -> None:
+        for index, image in enumerate(array, first):
+            problem = self.maps[name].broken(image)
+            if problem:
+                raise DataError(f"{self.folder / path}: image {index} (from 0) {problem}. {self._remedy}")
 
     @property
     def _remedy(self) -> str:
@@ -58,22 +91,23 @@ class PreparedArrays:
             content = np.fromfile(where, np.uint8)
         except FileNotFoundError:
             raise DataError(f"{where}: no such prepared array. {self._remedy}") from None
-        found = hashlib.sha256(content.data).hexdigest()
-        outputs = {name: output.sha256 for name, output in self.manifest.outputs.items()}
-        if found != outputs.get(path):
-            same = [name for name, sha256 in outputs.items() if sha256 == found]
-            what = (
-                f"it holds the content of {same[0]}" if same else f"{len(content)} bytes with the digest {found[:16]}"
-            )
-            raise DataError(
-                f"{where}: expected the array that the manifest names, found other data: {what}. {self._remedy}"
-            )
+        self._check_digest(path, hashlib.sha256(content.data).hexdigest(), len(content))
         array = _parse(content)
         if array is None or (array.dtype, array.shape) != (dtype, shape):
             form = "something else" if array is None else f"{array.dtype} {array.shape}"
             raise DataError(f"{where}: expected {dtype} {shape} in C order, found {form}. {self._remedy}")
-        self.digests[path] = found
         return array
+
+    def _check_digest(self, path: str, found: str, size: int) -> None:
+        outputs = {name: output.sha256 for name, output in self.manifest.outputs.items()}
+        if found != outputs.get(path):
+            same = [name for name, sha256 in outputs.items() if sha256 == found]
+            what = f"it holds the content of {same[0]}" if same else f"{size} bytes with the digest {found[:16]}"
+            raise DataError(
+                f"{self.folder / path}: expected the array that the manifest names, found other data: {what}. "
+                f"{self._remedy}"
+            )
+        self.digests[path] = found
 
 
 def _parse(content: np.ndarray) -> np.ndarray | None:

@@ -1,18 +1,44 @@
 """The metrics of the best constant prediction, below which no network is worth its training."""
 
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 import torch
+from torch import Tensor
 
 from mtlbench.runs.manifest import Manifest
 from mtlbench.tasks import make_tasks
 from mtlbench.training.arrays import PreparedArrays
-from mtlbench.training.data import Split
-from mtlbench.training.evaluate import constant_baseline as compute
+from mtlbench.training.data import decode
+from mtlbench.training.evaluate import BATCH
 from mtlbench.training.history import without_nan
 
 
+@torch.no_grad()
 def constant_baseline(prepared: Manifest) -> dict[str, dict[str, float | None]]:
-    """{task: {metric: value}} of the best constant prediction of every task, on prepared data with this manifest."""
-    tasks = make_tasks(prepared.facts["tasks"])
+    """{task: {metric: value}} on the test images of the best constant prediction learnt from the training images.
+
+    For every task of prepared data with this manifest. Targets are read some images at a time and pictures not at all,
+    so memory does not grow with the number of images.
+    """
     arrays = PreparedArrays(prepared.path.parent, prepared)
-    train, test = (Split(arrays, split, list(tasks), torch.device("cpu")) for split in ("train", "test"))
-    return without_nan(compute(tasks, train, test))
+    found = {}
+    for name, task in make_tasks(prepared.facts["tasks"]).items():
+        seen: dict[str, np.ndarray] = {}
+        for target in _targets(arrays, "train", name):
+            _add(seen, task.target_statistics(target))
+        constant = task.constant_prediction(seen)
+        total: dict[str, np.ndarray] = {}
+        for target in _targets(arrays, "test", name):
+            _add(total, task.statistics(constant.expand(task.output_shape(target)), target))
+        found[name] = task.reduce(total)
+    return without_nan(found)
+
+
+def _targets(arrays: PreparedArrays, split: str, name: str) -> Iterator[Tensor]:
+    return (decode(name, torch.from_numpy(part)) for part in arrays.parts(split, name, BATCH))
+
+
+def _add(total: dict[str, np.ndarray], statistics: Mapping[str, Tensor]) -> None:
+    for name, values in statistics.items():
+        total[name] = total.get(name, 0) + values.sum(0).numpy()

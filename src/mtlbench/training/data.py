@@ -36,7 +36,7 @@ class Split:
         picked = {name: array[where] for name, array in self.arrays.items()}
         if not self.resident:
             picked = {name: values.pin_memory().to(self.device, non_blocking=True) for name, values in picked.items()}
-        return {name: _decode(name, values) for name, values in picked.items()}
+        return {name: decode(name, values) for name, values in picked.items()}
 
     def batches(self, groups: Sequence[Tensor]) -> Generator[dict[str, Tensor]]:
         """Batches in order; when the arrays stay in host memory the next one is fetched meanwhile."""
@@ -60,7 +60,8 @@ def in_batches(indices: Tensor, size: int, drop_last: bool = False) -> list[Tens
     return parts
 
 
-def _decode(name: str, values: Tensor) -> Tensor:
+def decode(name: str, values: Tensor) -> Tensor:
+    """Stored values (N, ...) as networks and losses take them: images float32 in [0, 1], indices int64, maps float32."""
     if name == "image":
         return values.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
     return values.to(torch.float32) if values.is_floating_point() else values.long()

@@ -91,27 +91,5 @@ def _evaluate(
     return dict(zip(own, means, strict=True)), per_image
 
 
-@torch.no_grad()
-def constant_baseline(tasks: Mapping[str, Task], train: Split, test: Split) -> dict[str, dict[str, float]]:
-    """{task: {metric: value}} on the test images of the best constant prediction learnt from the training images."""
-    found = {}
-    for name, task in tasks.items():
-        seen: dict[str, np.ndarray] = {}
-        for indices in in_batches(torch.arange(train.count), BATCH):
-            _add(seen, task.target_statistics(train.batch(indices)[name]))
-        constant = task.constant_prediction(seen).to(test.device)
-        total: dict[str, np.ndarray] = {}
-        for indices in in_batches(torch.arange(test.count), BATCH):
-            target = test.batch(indices)[name]
-            _add(total, task.statistics(constant.expand(task.output_shape(target)), target))
-        found[name] = task.reduce(total)
-    return found
-
-
-def _add(total: dict[str, np.ndarray], statistics: Mapping[str, Tensor]) -> None:
-    for name, values in statistics.items():
-        total[name] = total.get(name, 0) + values.sum(0).cpu().numpy()
-
-
 def _total(per_image: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: values.sum(0) for name, values in per_image.items()}
