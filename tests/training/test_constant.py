@@ -1,4 +1,4 @@
-"""The constant baseline reads prepared arrays some images at a time: the same numbers, little memory, the same checks."""
+"""The constant baseline reads prepared arrays some images at a time: same numbers and checks, little memory."""
 
 import tracemalloc
 from pathlib import Path

@@ -61,7 +61,7 @@ def in_batches(indices: Tensor, size: int, drop_last: bool = False) -> list[Tens
 
 
 def decode(name: str, values: Tensor) -> Tensor:
-    """Stored values (N, ...) as networks and losses take them: images float32 in [0, 1], indices int64, maps float32."""
+    """Stored values (N, ...) as networks take them: images float32 in [0, 1], indices int64, maps float32."""
     if name == "image":
         return values.to(torch.float32).div_(255).contiguous(memory_format=torch.channels_last)
     return values.to(torch.float32) if values.is_floating_point() else values.long()

@@ -1,7 +1,7 @@
 """Which normals of a map to leave out: a window over an edge fits no plane, and beside an edge the normal turns.
 
-How far a residual may lie above the others depends on the map, and the map itself says on what. A real sensor's noise
-differs from place to place (the logarithms of the residuals deviate by 0.5 and more), and near edges it is larger: there
+How far a residual may lie above the others depends on the map's noise, which the map itself shows. A real sensor's
+differs from place to place (the logarithms of the residuals deviate by 0.5 and more) and is larger near edges: there
 only a large residual tells an edge. Where the noise is the same everywhere (81 samples alone make the logarithms
 deviate by 0.08), or smaller than a sensor's own rounding, a small excess does, and so does a sharp turn.
 """
@@ -26,8 +26,8 @@ _TURN, _TURN_COARSE, _TURN_PIXELS = 20.0, 8.0, 2
 def at_edges(normals: np.ndarray, residual: np.ndarray, coarse: bool, spacing: float) -> np.ndarray:
     """Which of the normals (3, H, W) are to be invalid, boolean (H, W).
 
-    ``residual`` (H, W) is that of 1/z (1/metres) of each window, inf where nothing is known; ``coarse`` says that the map
-    was rounded coarsely; ``spacing`` is the distance of neighbours here, in pixels of a map that is 480 high.
+    ``residual`` (H, W) is that of 1/z (1/metres) of each window, inf where nothing is known; ``coarse`` says that the
+    map was rounded coarsely; ``spacing`` is the distance of neighbours here, in pixels of a map that is 480 high.
     """
     logarithm = np.log(np.maximum(residual, _ZERO))
     sample = logarithm[np.isfinite(residual)]
