@@ -1,8 +1,12 @@
 """`mtlbench list`: the options of entries with what a search tries of them."""
 
+import subprocess
+import sys
+
 import pytest
 
 from mtlbench import listing
+from mtlbench.plan import places
 from mtlbench.plan.options import Search, Simplex
 from mtlbench.plan.params import load
 from mtlbench.plan.registry import KINDS, entries
@@ -43,6 +47,43 @@ def test_the_options_are_shown_with_what_a_search_tries(project, capsys, monkeyp
     assert "0.5 to 8, log" in dwa
     assert "2.0" in dwa
     assert "the simplex" in next(line for line in lines if "static" in line)
+
+
+def test_models_are_counted_once_for_a_source(project, capsys, monkeypatch) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def count(tasks, size):
+        calls.append(size)
+        row = {"family": "segnet", "smallest": 1_000_000, "flops": "1.5", "paper": "A et al., B 2020 (arXiv 1)"}
+        return [{**row, "name": "segnet_single", "parameters": 3_000_000},
+                {**row, "name": "segnet_split_with_a_long_name", "parameters": 123_456_789}]  # fmt: skip
+
+    monkeypatch.setattr(listing, "_count", count)
+    listing.show("models", None, load)
+    first = capsys.readouterr().out
+    assert "│ 123.46 M " in first
+    assert "│ 123.46 │" in first.replace("  ", " ")
+    assert "for segmentation, depth, normals, an image of 32x32" in " ".join(first.split())
+    listing.show("models", None, load)
+    assert capsys.readouterr().out == first
+    assert calls == [(32, 32)]
+    kept = next(places.counts("x").parent.iterdir())
+    kept.write_text("{")
+    listing.show("models", None, load)
+    monkeypatch.setattr(listing, "source_digest", lambda folder=None: "other")
+    listing.show("models", None, load)
+    assert len(calls) == 3
+    assert len(list(kept.parent.iterdir())) == 1, "counts of another source are dropped"
+
+
+def test_counted_models_are_shown_without_torch(project) -> None:
+    """Which takes seconds to start."""
+    code = (
+        "import sys; from mtlbench import listing; from mtlbench.plan.params import load; "
+        "listing._count = lambda tasks, size: []; listing.show('models', None, load); assert 'torch' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.slow

@@ -1,16 +1,20 @@
 """`mtlbench list`: what can be put in a grid."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
 
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from mtlbench.plan import grid
+from mtlbench.plan import extensions, grid, keys, places
 from mtlbench.plan.params import Params
 from mtlbench.plan.registry import KINDS, entries
+from mtlbench.runs.provenance import source_digest, versions
 from mtlbench.system.console import console
-from mtlbench.system.errors import ParamsError, nearest
+from mtlbench.system.errors import DamagedError, ParamsError, nearest
+from mtlbench.system.files import read_json, write_json
 
 
 def show(what: str, experiment: str | None, params: Callable[[], Params], options: bool = False) -> None:
@@ -71,37 +75,62 @@ def _options(kind: str) -> Table:
 
 
 def _models(params: Params, name: str | None) -> Table:
+    experiment = grid.experiment(params, name or params.run[0])
+    data = grid.dataset(params, experiment.dataset).build()
+    table = _table("name", "family", "parameters", "to one single", "GFLOP", "paper")
+    table.columns[2].no_wrap, table.columns[3].max_width = True, 7  # so that papers have room in 80 columns
+    rows = _counted({task: data.tasks[task] for task in experiment.tasks}, data.size)
+    singles = {row["family"]: row["smallest"] for row in rows if "single" in row["name"].split("_")}
+    for row in rows:
+        ratio = f"{row['parameters'] / singles[row['family']]:.2f}" if row["family"] in singles else ""
+        count = f"{row['parameters'] / 1e6:.2f} M"
+        table.add_row(row["name"], row["family"], count, ratio, row["flops"], row["paper"])
+    tasks = ", ".join(experiment.tasks)
+    table.caption = (
+        f"for {tasks}, an image of {data.size[0]}x{data.size[1]}; a single-task model is the sum of its "
+        f"{len(experiment.tasks)} networks"
+    )
+    return table
+
+
+def _counted(tasks: Mapping[str, Mapping[str, Any]], size: tuple[int, int]) -> list[dict[str, Any]]:
+    """What :func:`_count` gives, kept in a file as long as no source file changes: counting starts torch and takes
+    seconds."""
+    source = [source_digest(), *(source_digest(folder) for folder in extensions.folders())]
+    path = places.counts(keys.key({"source": source, "versions": versions(), "tasks": dict(tasks), "size": list(size)}))
+    with suppress(FileNotFoundError, DamagedError):
+        return list(read_json(path))
+    rows = _count(tasks, size)
+    for old in path.parent.glob("*.json"):
+        old.unlink()
+    write_json(path, rows)
+    return rows
+
+
+def _count(tasks: Mapping[str, Mapping[str, Any]], size: tuple[int, int]) -> list[dict[str, Any]]:
+    """A row for each model that predicts what these tasks are, for images of ``size``: what the table shows, numbers
+    not yet in words; ``smallest`` are the parameters of its first network."""
     from mtlbench.models._cost import blueprint, forward_flops, parameter_count
     from mtlbench.tasks import make_tasks
 
-    experiment = grid.experiment(params, name or params.run[0])
-    data = grid.dataset(params, experiment.dataset).build()
-    made = make_tasks({task: data.tasks[task] for task in experiment.tasks})
-    tasks = {name: task.channels for name, task in made.items()}
-    predicted = {task.predicts for task in made.values()}
-    table = _table("name", "family", "parameters", "to one single", f"GFLOP at {data.size[0]}x{data.size[1]}", "paper")
-    singles: dict[str, int] = {}
+    made = make_tasks(tasks)
+    channels = {name: task.channels for name, task in made.items()}
     rows = []
     for found in entries("models").values():
         kind = found.load()
-        if kind.predicts not in predicted:
+        if kind.predicts not in {task.predicts for task in made.values()}:
             continue
-        alone = [{task: channels} for task, channels in tasks.items()] if kind.single_task else [tasks]
+        alone = [{task: number} for task, number in channels.items()] if kind.single_task else [channels]
         models = [blueprint(found.name, subset, {}) for subset in alone]
-        count = sum(parameter_count(model) for model in models)
+        counts = [parameter_count(model) for model in models]
         try:
-            kind.check_size(*data.size)
-            flops = f"{sum(forward_flops(model, data.size) for model in models) / 1e9:.1f}"
+            kind.check_size(*size)
+            flops = f"{sum(forward_flops(model, size) for model in models) / 1e9:.1f}"
         except ParamsError:
             flops = f"needs multiples of {kind.size_multiple}"
-        if "single" in found.name.split("_"):
-            singles[kind.family] = parameter_count(models[0])
-        rows.append((found.name, kind.family, count, flops, kind.paper))
-    for label, family, count, flops, paper in rows:
-        ratio = f"{count / singles[family]:.2f}" if family in singles else ""
-        table.add_row(label, family, f"{count:,}", ratio, flops, paper)
-    table.caption = f"for {', '.join(tasks)}; a single-task model is the sum of its {len(tasks)} networks"
-    return table
+        rows.append({"name": found.name, "family": kind.family, "parameters": sum(counts), "smallest": counts[0],
+                     "flops": flops, "paper": kind.paper})  # fmt: skip
+    return rows
 
 
 def _experiments(params: Params) -> Table:

@@ -75,7 +75,7 @@ def _results(description: Description, facts: dict[str, Any]) -> str:
             lines.append(f"| {name} | {metric.display}{unit} {arrow} | {' | '.join(shown)} |")
     protocol = description.recipe.protocol
     how = (
-        f"mean of the last {protocol.last_epochs} epochs on the test images"
+        f"mean over the last {protocol.last_epochs} epochs, on the test images"
         if protocol.name == "paper"
         else "the epoch that is best on held-out images"
     )

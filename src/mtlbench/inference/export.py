@@ -27,7 +27,8 @@ def export(source: str, to: str, out: Path | None, say: Callable[[str], None]) -
         raise ParamsError(f"--out: expected a file name that ends with {SUFFIXES[to]}, found '{path}'")
     path.parent.mkdir(parents=True, exist_ok=True)
     _SAVE[to](build(found.weights, found.description), found.description, path)
-    command = f"mtlbench train {source}\nmtlbench export {source} --to {to}"
+    trained = "" if Path(source).exists() else f"mtlbench train {source}\n"  # by the cell's name
+    command = f"{trained}mtlbench export {source} --to {to}"
     write_text(path.with_suffix(".md"), card(found.description, found.manifest, command))
     say(f"{path} ({path.stat().st_size / 1e6:.1f} MB), {path.with_suffix('.md')}")
     return path

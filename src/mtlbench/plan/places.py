@@ -69,6 +69,11 @@ def digests() -> Path:
     return _WORK / "digests.json"
 
 
+def counts(key: str) -> Path:
+    """Parameters and operations of all models for one set of tasks and size; may be deleted at any time."""
+    return _WORK / "counts" / f"{key}.json"
+
+
 def summary(experiment: str) -> Path:
     """The tidy tables of an experiment."""
     return SUMMARIES / experiment
