@@ -16,8 +16,8 @@ from mtlbench.system.errors import DataError, ParamsError
 from .conftest import CELL
 
 TASKS = {"segmentation": 5, "depth": 1, "normals": 3}
-#: Options that make an instance small; a model uses those that it has.
-SMALL = {"width": 1 / 16, "depth": 18}
+#: Options that make an instance small, by family ("": any); a model uses those that it has.
+SMALL = {"": {"width": 1 / 16}, "resnet": {"depth": 18}}
 QUICK = ("segnet_single",)
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in entries("models")]
 PICTURE = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)
@@ -28,7 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 
 def small(name: str) -> Model:
     found = entries("models")[name]
-    options = {option: value for option, value in SMALL.items() if option in found.options.model_fields}
+    wanted = SMALL[""] | SMALL.get(found.constants["family"], {})
+    options = {option: value for option, value in wanted.items() if option in found.options.model_fields}
     single = found.constants.get("single_task", False)
     model = found.load()(dict(list(TASKS.items())[: 1 if single else 3]), **options).eval()
     for part in model.modules():  # as after training: moments that are not 0 and 1
