@@ -13,6 +13,7 @@ from mtlbench.report.figures.fronts import front, fronts
 from mtlbench.report.figures.tuning import best_of_trials, rates
 from mtlbench.report.page.tuning import chosen_settings
 from mtlbench.report.rows import collect
+from mtlbench.report.rows.text import training_text
 from mtlbench.runs.manifest import write as write_manifest
 
 REFERENCE = {"segmentation": {"miou": 0.5}, "depth": {"abs_error": 1.0}, "normals": {"angle_mean": 40.0}}
@@ -79,7 +80,7 @@ def test_who_is_beaten_by_fixed_weights() -> None:
 def test_the_table_says_what_was_chosen_and_what_was_lost(searched: Analysis) -> None:
     equal, static, single = chosen_settings(searched)
     assert equal["Row"] == "segnet_mtan · equal"
-    assert equal["Chosen trial"] == "trial1 of 3"
+    assert equal["Chosen trial"] == "trial1 (of 3)"
     assert equal["Chosen values of what was searched"] == "learning rate 0.01"
     assert equal["Held-out score [%] ↑"] == "6.67"  # +20, +10, -10
     assert equal["Without numbers"] == "1"
@@ -129,3 +130,9 @@ def test_the_figures(searched: Analysis, analysis: Analysis, tmp_path: Path) -> 
     assert chosen_settings(analysis) == []
     assert best_of_trials(analysis, tmp_path) is None
     assert rates(analysis, tmp_path) is None
+
+
+def test_a_searched_optimiser_is_not_told_as_the_one_of_the_block() -> None:
+    training = {"epochs": 5, "batch_size": 2, "optimizer": {"name": "adam", "learning_rate": 0.002}}
+    assert training_text(training) == "5 epochs, batch 2, adam 0.002, no augmentation"
+    assert training_text(training, searched=True) == "5 epochs, batch 2, adam as chosen for each row, no augmentation"

@@ -87,7 +87,8 @@ def _power(analysis: Analysis) -> str:
         f"{text(value)} with {count}" for count, value in zip(PLANNED, more, strict=True) if count > analysis.seeds
     )
     return (
-        f"Differences in {column.metric.display} below about {text(now)} cannot be seen here: {analysis.seeds} seeds "
+        f"Differences in {column.metric.display} below about {text(now)} can hardly be seen here: "
+        f"{analysis.seeds} seeds "
         f"and these test images establish a true difference of that size between two rows in {POWER:.0%} of repetitions"
         f"{f' (one of {planned} seeds)' if planned else ''}."
     )

@@ -16,7 +16,7 @@ def chosen_settings(analysis: Analysis) -> list[dict[str, str]]:
     return [
         {
             "Row": title(analysis, row),
-            "Chosen trial": DASH if row.chosen is None else f"trial{row.chosen} of {len(row.scores)}",
+            "Chosen trial": DASH if row.chosen is None else f"trial{row.chosen} (of {len(row.scores)})",
             "Chosen values of what was searched": _values(row),
             "Held-out score [%] ↑": DASH if row.chosen is None else number(float(row.scores[row.chosen]), 2),
             "Without numbers": str(row.lost),

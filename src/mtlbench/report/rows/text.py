@@ -82,11 +82,13 @@ def protocol_text(protocol: Mapping[str, Any]) -> str:
     )
 
 
-def training_text(training: Mapping[str, Any]) -> str:
-    """One line of training settings: epochs, batch, optimiser, schedule, augmentation."""
+def training_text(training: Mapping[str, Any], searched: bool = False) -> str:
+    """One line of training settings: epochs, batch, optimiser (``searched``: each row's), schedule, augmentation."""
     optimizer, schedule = training.get("optimizer") or {}, training.get("schedule") or {}
     parts = [f"{training.get('epochs')} epochs", f"batch {training.get('batch_size')}"]
-    if optimizer:
+    if searched:
+        parts.append(f"{optimizer.get('name')} as chosen for each row")
+    elif optimizer:
         parts.append(f"{optimizer.get('name')} {float(optimizer.get('learning_rate', 0)):g}")
     if schedule.get("name") == "step":
         parts.append(f"× {schedule.get('factor'):g} every {schedule.get('every')} epochs")
