@@ -17,7 +17,7 @@ from mtlbench.training.build import make_trainer
 from mtlbench.training.processes.launch import launch
 from mtlbench.training.processes.ranks import Ranks
 
-DECODE = data._decode
+DECODE = data.decode
 
 
 def _decode(name: str, values: torch.Tensor) -> torch.Tensor:
@@ -30,7 +30,7 @@ def _decode(name: str, values: torch.Tensor) -> torch.Tensor:
 def train_all(ranks: Ranks, device: str, paths: list[str], folder: Path) -> None:
     """Train the cells one after the other and keep what came out of each."""
     torch.set_default_dtype(torch.float64)
-    data._decode = _decode
+    data.decode = _decode
     folder.mkdir(exist_ok=True)
     for path in paths:
         work = folder / path.replace("/", "-")
