@@ -44,7 +44,7 @@ def test_every_weighting_trains(project, edit, name: str) -> None:
 @pytest.mark.parametrize("name", MULTI_TASK)
 def test_every_multi_task_model_trains_two_epochs(project, edit, name: str) -> None:
     edit("epochs: 3", "epochs: 2")
-    options = "width: 0.0625" if name.startswith("segnet") else "depth: 18"
+    options = "depth: 18" if name.startswith("resnet") else "width: 0.0625"
     edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {options}}}")
     train("m", "equal")
 
@@ -53,7 +53,7 @@ def test_every_multi_task_model_trains_two_epochs(project, edit, name: str) -> N
 @pytest.mark.parametrize("name", SINGLE_TASK)
 def test_every_single_task_model_trains_two_epochs(project, edit, name: str) -> None:
     edit("epochs: 3", "epochs: 2")
-    options = "width: 0.0625" if name.startswith("segnet") else "depth: 18"
+    options = "depth: 18" if name.startswith("resnet") else "width: 0.0625"
     edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {options}}}")
     train("m", "only_depth")
 
