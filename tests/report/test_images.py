@@ -39,6 +39,13 @@ def test_equal_or_unknown_numbers_of_images_are_not_told(analysis: Analysis) -> 
     assert unequal_images(with_images(analysis.grid, lambda _: (58, 6))) == ""
 
 
+def test_domains_have_images_of_their_own_which_is_no_inequality(analysis: Analysis) -> None:
+    grid = with_images(analysis.grid, lambda weighting: (60, 0) if weighting == "dwa" else (240, 0))
+    assert unequal_images(grid)
+    training = {**grid.input.training, "domains": "together"}
+    assert unequal_images(replace(grid, input=replace(grid.input, training=training))) == ""
+
+
 def test_the_protocol_tells_that_every_row_holds_images_out() -> None:
     protocol = {"name": "paper", "last_epochs": 1, "share": 0.1}
     assert protocol_text(protocol).endswith("From every row 10 % of the training set is held out.")
