@@ -121,7 +121,8 @@ def test_an_older_checkpoint_verifies_and_is_reproduced(trained) -> None:
     verify(load_params(), None, print, deep=1)
     said: list[str] = []
     reproduce(trained, load_params().runtime, said.append)
-    assert said == [f"{CELL}: all 5 outputs have the same bytes"]
+    other_words = "the weights' file describes itself in other words"
+    assert said == [f"{CELL}: all 5 outputs are the same; {other_words}"]
     path = weights_of(trained)
     tensors = safetensors.torch.load_file(path)
     tensors["backbone.encoder.0.0.0.weight"].view(-1)[0] += 1e-3
