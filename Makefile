@@ -19,12 +19,14 @@ env: $(VENV)/locked-$(LOCK)
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . && \
 	  echo "$(CURDIR)" > $(VENV)/checkout; }
 
-# Named by the lock file's digest, so a clone's file times do not matter.
+# Named by the lock file's digest, so a clone's file times do not matter. The lock holds every package; were pip to look for
+# dependencies, a newer release of one that is asked for with an extra (`coverage[toml]`) would end in an error.
 $(VENV)/locked-$(LOCK):
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'mtlbench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11')"
 	@echo "creating the environment in $(VENV) (about 6 GB, some minutes)"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip check
 	@touch $@
 
 demo: env
