@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mtlbench.inference.images import SUFFIXES
+from mtlbench.datasets.raw.photos import SUFFIXES
 from mtlbench.system.errors import DataError
 
 

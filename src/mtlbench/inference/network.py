@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtlbench.datasets.raw.photos import Picture, read_rgb
 from mtlbench.inference.enlarge import decoded_at
-from mtlbench.inference.images import Picture, read_rgb
 from mtlbench.system.errors import DataError
 from mtlbench.tasks import Task
 from mtlbench.training.description import Description

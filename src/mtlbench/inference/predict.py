@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from mtlbench.inference.images import read_rgb
+from mtlbench.datasets.raw.photos import read_rgb
 from mtlbench.inference.inputs import pictures_of
 from mtlbench.inference.load import load
 from mtlbench.inference.results import Results

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtlbench.inference.images import read_rgb
+from mtlbench.datasets.raw.photos import read_rgb
 from mtlbench.system.errors import DataError
 
 GREY = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)

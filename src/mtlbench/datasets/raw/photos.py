@@ -1,4 +1,4 @@
-"""Pictures of a user's own, of any size and mode, as 8-bit RGB the right way up."""
+"""Pictures of any size, mode and common format, as 8-bit RGB the right way up."""
 
 import warnings
 from pathlib import Path
