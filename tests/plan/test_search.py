@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 
 from mtlbench.plan import grid, schema
-from mtlbench.plan.dimensions import Dimension
+from mtlbench.plan.dimensions import Dimension, of_entry
 from mtlbench.plan.options import Search
 from mtlbench.plan.params import load
 from mtlbench.plan.quasi import settings
+from mtlbench.plan.search_block import Range
 from mtlbench.system.errors import ParamsError
 
 RANGE = "{low: 1.0e-4, high: 1.0e-2, log: true}"
@@ -145,6 +146,14 @@ def test_the_schema_knows_the_block() -> None:
         (RANGE, "{low: 0.0, high: 1.0, log: true}", r"learning_rate: .*above 0 for a log"),
         (RANGE, "{low: 0.0, high: 1.0}", r"learning_rate: .*greater than 0, found 0"),
         ("values: [0.0, 1.0e-5]", "values: []", r"weight_decay: expected at least one of 'values'"),
+        (RANGE, "{low: 1.0e-3, high: 1.0e-3}", r"learning_rate: expected 'low' below"),
+        (RANGE, "{low: 1.0e-4, high: .inf}", r"learning_rate\.high: expected a finite number, found inf"),
+        (RANGE, "{low: .nan, high: 1.0e-2}", r"learning_rate\.low: expected a finite number, found nan"),
+        ("values: [0.0, 1.0e-5]", "values: [0.0, .nan]", r"weight_decay\.values\.1: expected a finite number, found nan"),
+        ("values: [0.0, 1.0e-5]", "values: [0.0, 0]", r"weight_decay: expected different 'values', found 0 twice"),
+        ("values: [0.0, 1.0e-5]", "values: [0.0, much]", r"weight_decay: .*valid number, found much"),
+        ("values: [0.0, 1.0e-5]", "low: -1.0, high: 1.0", r"weight_decay: .*greater than or equal to 0, found -1"),
+        ("weight_decay: {values: [0.0, 1.0e-5]}", "learning_rates: {values: [1]}", r"learning_rates: unknown key"),
         ("values: [0.0, 1.0e-5]", "low: 0.0", r"weight_decay: expected 'low' and 'high'"),
         ("weight_decay: {values: [0.0, 1.0e-5]}", "momentum: {low: 0.1, high: 0.9}", r"momentum: .*belong to sgd"),
         ("baseline: segnet_single", "baseline: null", r"tiny\.baseline: .*because a search compares"),
@@ -166,6 +175,8 @@ def test_what_is_refused_before_anything_runs(search, old: str, new: str, messag
         ("weightings: {dwb: {temperature: null}}", r"space\.weightings\.dwb: unknown key\. Did you mean 'dwa'"),
         ("weightings: {dwa: {temperatur: null}}", r"dwa\.temperatur: unknown key\. Did you mean 'temperature'"),
         ("weightings: {dwa: {temperature: {low: 0.0, high: 1.0}}}", r"dwa\.temperature: .*greater than 0, found 0"),
+        ("weightings: {dwa: {temperature: {values: [1.0, 2, 1.0]}}}", r"dwa\.temperature: .*different.*1\.0 twice"),
+        ("weightings: {dwa: {temperature: {low: 2.0, high: 1.0}}}", r"dwa\.temperature: expected 'low' below"),
         ("weightings: {static: {weights: {low: 0.0, high: 1.0}}}", r"static\.weights: expected null or nothing"),
         ("weightings: {frozen: {weights: null}}", r"weightings\.frozen: it takes the settings of 'dwa'"),
         (
@@ -179,6 +190,21 @@ def test_ranges_that_do_not_fit_their_entries(search, space: str, message: str) 
     with pytest.raises(ParamsError, match=message) as found:
         grid.every_cell(load(), "tiny")
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "option", "range_", "message"),
+    [
+        ("weightings", "go4align", "groups", {"values": ["two"]}, r"groups: .*valid integer, found two"),
+        ("weightings", "go4align", "groups", {"low": 1.5, "high": 3.0}, r"groups: .*valid integer, found 1\.5"),
+        ("weightings", "rlw", "times_tasks", {"low": 0.0, "high": 1.0}, r"times_tasks: .*valid boolean, found 0"),
+        ("models", "resnet_split", "depth", {"low": 18.0, "high": 50.0}, r"depth: input should be 18, 34, .*found 28"),
+    ],
+)
+def test_a_range_of_an_option_that_takes_some_values_only(kind, label, option, range_, message) -> None:
+    with pytest.raises(ParamsError, match=message):
+        of_entry(kind, label, {}, {option: Range(**range_)}, ("a", "b"), "space")
+    assert of_entry("models", "resnet_split", {}, {"depth": Range(values=[18, 50])}, ("a", "b"), "space")
 
 
 RATE = Dimension("optimizer", "learning_rate", Search(1e-4, 1e-2, log=True))

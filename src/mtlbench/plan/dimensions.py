@@ -1,5 +1,6 @@
 """What the trials of a row vary: options of the optimiser, the model and the weighting, each with its range."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -50,12 +51,17 @@ class Dimension:
         found = low * (high / low) ** point[0] if self.search.log and low > 0 else low + (high - low) * point[0]
         return int(min(max(round(found), self.search.low), self.search.high)) if self.whole else _rounded(found)
 
-    def ends(self) -> list[Any]:
-        """Values that must all be allowed for the option, so that every value between them is."""
+    def probes(self) -> list[Any]:
+        """Values that must all be allowed for the option, so that every one that can be drawn is."""
         if self.search is None:
             return []
-        ends = self.search.values if self.search.values is not None else (self.search.low, self.search.high)
-        return [int(end) if self.whole and float(end).is_integer() else end for end in ends]
+        if self.search.values is not None:
+            return self._whole(self.search.values)
+        # One between the ends is refused where an option takes some numbers only, such as the depths of a ResNet.
+        return [*self._whole((self.search.low, self.search.high)), self.value([1 / math.pi])]
+
+    def _whole(self, ends: Sequence[Any]) -> list[Any]:
+        return [int(end) if self.whole and isinstance(end, float) and end.is_integer() else end for end in ends]
 
 
 def _rounded(value: float) -> float:
@@ -72,11 +78,11 @@ def of_optimizer(experiment: Experiment, where: str) -> list[Dimension]:
         if option not in _OPTIMIZER:
             raise ParamsError(f"{here}: unknown key. {nearest(option, _OPTIMIZER)}")
         dimension = Dimension("optimizer", option, range_.search)
-        for end in dimension.ends():
+        for probe in dimension.probes():
             try:
-                Optimizer(**{**settings, option: end})
+                Optimizer(**{**settings, option: probe})
             except ValueError as error:
-                raise ParamsError(f"{here}: {_message(error)}, found {end}") from None
+                raise ParamsError(f"{here}: {_message(error)}, found {probe}") from None
         found.append(dimension)
     return found
 
@@ -129,13 +135,13 @@ def _dimension(kind: str, option: str, range_: Search | Simplex, found: Entry, t
 def _check_ends(dimension: Dimension, found: Entry, where: str) -> None:
     if dimension.search is not None and (problem := dimension.search.problem()):
         raise ParamsError(f"{where}: {problem}")
-    for end in dimension.ends():
+    for probe in dimension.probes():
         try:
             found.options.__pydantic_validator__.validate_assignment(
-                found.options.model_construct(), dimension.option, end
+                found.options.model_construct(), dimension.option, probe
             )
         except ValueError as error:
-            raise ParamsError(f"{where}: {_message(error)}, found {end}") from None
+            raise ParamsError(f"{where}: {_message(error)}, found {probe}") from None
 
 
 def _message(error: ValueError) -> str:

@@ -1,5 +1,6 @@
 """Options that several entries have, with what they accept; read without importing torch."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -21,14 +22,23 @@ class Search:
         if self.values is not None:
             if self.low is not None or self.high is not None or self.log:
                 return "expected either 'values' or 'low' and 'high'"
-            return None if self.values else "expected at least one of 'values'"
+            return self._problem_of_values(self.values)
         if self.low is None or self.high is None:
             return "expected 'low' and 'high', or 'values'"
+        if not math.isfinite(self.high - self.low):
+            return f"expected finite 'low' and 'high', found {self.low:g} and {self.high:g}"
         if not self.low < self.high:
             return f"expected 'low' below 'high', {self.low:g} is not below {self.high:g}"
         if self.log and self.low <= 0:
             return f"expected 'low' above 0 for a logarithmic range, {self.low:g} is not"
         return None
+
+    @staticmethod
+    def _problem_of_values(values: tuple[Any, ...]) -> str | None:
+        if not values:
+            return "expected at least one of 'values'"
+        twice = [value for number, value in enumerate(values) if value in values[:number]]
+        return f"expected different 'values', found {twice[0]!r} twice" if twice else None
 
     @property
     def text(self) -> str:
