@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from mtlbench.plan import extensions, grid, keys, places
+from mtlbench.plan import extensions, grid, keys, places, task_options
 from mtlbench.plan.params import Params
 from mtlbench.plan.registry import KINDS, entries
 from mtlbench.runs.provenance import source_digest, versions
@@ -79,7 +79,8 @@ def _models(params: Params, name: str | None) -> Table:
     data = grid.dataset(params, experiment.dataset).build()
     table = _table("name", "family", "parameters", "to one single", "GFLOP", "paper")
     table.columns[2].no_wrap, table.columns[3].max_width = True, 7  # so that papers have room in 80 columns
-    rows = _counted({task: data.tasks[task] for task in experiment.tasks}, data.size)
+    arguments = task_options.arguments(data.tasks, experiment.tasks, experiment.task_options)
+    rows = _counted(arguments, data.size)
     singles = {row["family"]: row["smallest"] for row in rows if "single" in row["name"].split("_")}
     for row in rows:
         ratio = f"{row['parameters'] / singles[row['family']]:.2f}" if row["family"] in singles else ""

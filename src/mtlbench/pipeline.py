@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.metrics.metric import Metric
-from mtlbench.plan import grid, keys, places
+from mtlbench.plan import grid, keys, places, task_options
 from mtlbench.plan.content import compare, content, record
 from mtlbench.plan.names import ONLY
-from mtlbench.plan.params import Params
+from mtlbench.plan.params import Experiment, Params
 from mtlbench.plan.sources import is_address
 from mtlbench.runs.derived import SELECTION
 from mtlbench.runs.manifest import Manifest
@@ -101,7 +101,7 @@ def select(params: Params, name: str, key: str | None = None) -> Path:
             f"`snakemake --profile workflow/profiles/local {name}`."
         )
     wanted = grid.experiment(params, name)
-    metrics = _metrics(trials[0], wanted.tasks)
+    metrics = _metrics(trials[0], wanted)
     chosen = choose(read_rows(trials, metrics), [f"{wanted.baseline}/{ONLY}{task}" for task in wanted.tasks], metrics)
     folder = places.selection(name)
     with replacing(folder, f"selection of {name}") as made:
@@ -109,14 +109,15 @@ def select(params: Params, name: str, key: str | None = None) -> Path:
         return folder / write_manifest(made, spec, {SELECTION: made / SELECTION}).name
 
 
-def _metrics(cell: grid.Cell, tasks: Sequence[str]) -> dict[str, Sequence[Metric]]:
-    """{task: its metrics} for data as a finished cell had it."""
+def _metrics(cell: grid.Cell, wanted: Experiment) -> dict[str, Sequence[Metric]]:
+    """{task: its metrics} of an experiment for data as a finished cell had it."""
     from mtlbench.runs.dataset import DatasetFacts
     from mtlbench.runs.manifest import read_cell
     from mtlbench.tasks import make_tasks
 
-    arguments = DatasetFacts.of_cell(read_cell(cell)).tasks
-    return {name: task.metrics for name, task in make_tasks({task: arguments[task] for task in tasks}).items()}
+    stored = DatasetFacts.of_cell(read_cell(cell)).tasks
+    made = make_tasks(task_options.arguments(stored, wanted.tasks, wanted.task_options))
+    return {name: task.metrics for name, task in made.items()}
 
 
 def aggregate(params: Params, name: str, key: str | None = None) -> Path:

@@ -34,8 +34,8 @@ def relative_gain(value: Any, baseline: Any, metric: Metric) -> Any:
 def delta_m(values: Values, baseline: Values, metrics: Mapping[str, Sequence[Metric]], definition: str) -> float:
     """Delta_m in percent of ``values`` {task: {metric: value}} against ``baseline``, by one of ``DEFINITIONS``.
 
-    ``metrics`` says which tasks and metrics count and their directions. NaN when any of the values is missing: a
-    mean over fewer metrics would not be comparable with its neighbours.
+    ``metrics`` says which tasks and metrics count and their directions; secondary ones do not. NaN when any of the
+    values is missing: a mean over fewer metrics would not be comparable with its neighbours.
     """
     nan = float("nan")
     gains = [
@@ -49,7 +49,8 @@ def metric_weights(metrics: Mapping[str, Sequence[Metric]], definition: str) -> 
     """{(task, metric): its weight in Delta_m}, the weights add up to one; metrics that do not count are left out."""
     if definition not in DEFINITIONS:
         raise ValueError(f"definition: expected one of {DEFINITIONS}, found {definition!r}")
-    chosen = {task: [m for m in found if m.primary or definition != "primary"] for task, found in metrics.items()}
+    counted = {task: [m for m in found if not m.secondary] for task, found in metrics.items()}
+    chosen = {task: [m for m in found if m.primary or definition != "primary"] for task, found in counted.items()}
     chosen = {task: found for task, found in chosen.items() if found}
     if definition == "flat":
         total = sum(len(found) for found in chosen.values())

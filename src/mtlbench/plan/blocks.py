@@ -181,6 +181,9 @@ class Experiment(_Block):
     title: Annotated[str, Field(min_length=1, description="the report's heading")]
     dataset: Annotated[str, Field(description="a name under datasets:")]
     tasks: Annotated[list[str], Field(min_length=1, description="tasks of the dataset, in the order of the table")]
+    task_options: Annotated[
+        dict[str, dict[str, Any]], Field(description="task: {option: value}, beside what the dataset says of it")
+    ] = {}
     protocol: Protocol
     baseline: Annotated[str | None, Field(description="label of the single-task model of Delta_m, or null")]
     models: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="label: {kind:, options}")]

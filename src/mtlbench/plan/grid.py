@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import dimensions, frozen, keys, places, rows
+from mtlbench.plan import dimensions, frozen, keys, places, rows, task_options
 from mtlbench.plan.content import content
 from mtlbench.plan.matching import check_domains, check_model
 from mtlbench.plan.names import ONLY
@@ -220,6 +220,7 @@ def _rows(name: str, grid: Experiment, data: PreparedDataset) -> list[rows.Row]:
         "training": grid.training.model_dump(),
         "protocol": grid.protocol.model_dump(),
     }
+    options = task_options.checked(made.tasks, grid.tasks, grid.task_options, f"{where}.task_options")
     found = []
     for label, block in grid.models.items():
         model = _resolve("models", label, block, f"{where}.models.{label}")
@@ -229,6 +230,8 @@ def _rows(name: str, grid: Experiment, data: PreparedDataset) -> list[rows.Row]:
         for other, tasks, weighting, of in _single(grid) if single else _weighted(grid, where):
             searched = [] if of or grid.search is None else _dimensions(grid, label, "" if single else other, where)
             spec = {**common, "tasks": list(tasks), "model": model, "weighting": weighting}
+            if own := {name: options[name] for name in tasks if name in options}:
+                spec["task_options"] = own
             found.append(rows.Row(label, other, tasks, spec, of, tuple(searched)))
     return found
 

@@ -26,6 +26,7 @@ class Recipe(BaseModel):
     version: int
     dataset: str
     tasks: tuple[str, ...]
+    task_options: dict[str, dict[str, Any]] = {}
     model: ChosenEntry
     weighting: ChosenEntry
     training: Training

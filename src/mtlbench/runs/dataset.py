@@ -33,9 +33,13 @@ class DatasetFacts(BaseModel):
     published_batch: int
 
     @classmethod
-    def of(cls, data: PreparedDataset, prepared: Manifest, images: dict[str, int]) -> "DatasetFacts":
-        """From the manifest of prepared data and the images that a cell uses."""
-        return cls._parse(prepared, {**prepared.facts, "name": data.name, "key": data.key, "images": images})
+    def of(
+        cls, data: PreparedDataset, prepared: Manifest, images: dict[str, int], own: dict[str, dict[str, Any]]
+    ) -> "DatasetFacts":
+        """From the manifest of prepared data, the images that a cell uses, and ``own``: its "tasks" and "constant",
+        which take the place of those of the same tasks."""
+        mended = {block: {**prepared.facts[block], **values} for block, values in own.items()}
+        return cls._parse(prepared, {**prepared.facts, **mended, "name": data.name, "key": data.key, "images": images})
 
     @classmethod
     def of_cell(cls, manifest: Manifest) -> "DatasetFacts":

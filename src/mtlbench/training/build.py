@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mtlbench.models import Model
 from mtlbench.models._cost import forward_flops, parameter_count
+from mtlbench.plan import task_options
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Protocol, Runtime, Training
 from mtlbench.plan.recipe import ChosenEntry
@@ -20,6 +21,7 @@ from mtlbench.system.errors import DataError, ParamsError
 from mtlbench.tasks import Task, make_tasks
 from mtlbench.training import device as devices
 from mtlbench.training.arrays import PreparedArrays
+from mtlbench.training.constant import constant_baseline
 from mtlbench.training.data import Split
 from mtlbench.training.domains import batches_of, domains_of
 from mtlbench.training.loop import Data, Trainer
@@ -39,7 +41,8 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     device = devices.choose(runtime.device)
     if runtime.compile:
         devices.check_compiler(device)
-    tasks = make_tasks({name: manifest.facts["tasks"][name] for name in cell.tasks})
+    given = task_options.arguments(manifest.facts["tasks"], cell.tasks, recipe.task_options)
+    tasks = make_tasks(given)
     torch.manual_seed(derive(cell.seed, "weights"))
     model = build_model(recipe.model, tasks, tuple(manifest.facts["size"]))
     torch.manual_seed(derive(cell.seed, "weighting"))
@@ -52,11 +55,13 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
         Identity(cell.key, cell.path, prepared.digests, code.of_training(recipe)),
         checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
     )  # fmt: skip
+    changed = {name: tasks[name] for name in recipe.task_options}
+    own = {"tasks": given, "constant": constant_baseline(manifest, changed)}
     flops = forward_flops(model, tuple(manifest.facts["size"]))
     return trainer, {
         "data": prepared.digests,
         "data_code": {"kind": cell.dataset.kind, "files": manifest.facts.get("code", {})},
-        "dataset": DatasetFacts.of(cell.dataset, manifest, data.counts).model_dump(),
+        "dataset": DatasetFacts.of(cell.dataset, manifest, data.counts, own).model_dump(),
         "parameters": parameter_count(model),
         "flops": flops,
         "compiled": runtime.compile,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlbench.runs.manifest import Manifest
-from mtlbench.tasks import make_tasks
+from mtlbench.tasks import Task, make_tasks
 from mtlbench.training.arrays import PreparedArrays
 from mtlbench.training.data import decode
 from mtlbench.training.evaluate import BATCH
@@ -15,15 +15,17 @@ from mtlbench.training.history import without_nan
 
 
 @torch.no_grad()
-def constant_baseline(prepared: Manifest) -> dict[str, dict[str, float | None]]:
+def constant_baseline(
+    prepared: Manifest, tasks: Mapping[str, Task] | None = None
+) -> dict[str, dict[str, float | None]]:
     """{task: {metric: value}} on the test images of the best constant prediction learnt from the training images.
 
-    For every task of prepared data with this manifest. Targets are read some images at a time and pictures not at all,
-    so memory does not grow with the number of images.
+    For these tasks, or every task of prepared data with this manifest. Targets are read some images at a time and
+    pictures not at all, so memory does not grow with the number of images.
     """
     arrays = PreparedArrays(prepared.path.parent, prepared)
     found = {}
-    for name, task in make_tasks(prepared.facts["tasks"]).items():
+    for name, task in (make_tasks(prepared.facts["tasks"]) if tasks is None else tasks).items():
         seen: dict[str, np.ndarray] = {}
         for target in _targets(arrays, "train", name):
             _add(seen, task.target_statistics(target))

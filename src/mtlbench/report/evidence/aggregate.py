@@ -67,7 +67,7 @@ def interquartile_tests(analysis: Analysis) -> PairTests | None:
     rows = rows_with_gains(analysis)
     if not rows:
         return None
-    higher = np.array([column.metric.higher_is_better for column in grid.columns])
+    higher = np.array([column.metric.higher_is_better for column in grid.counted])
     single = _relative(grid, grid.reported[baseline.slug]), _relative(grid, evidence[baseline.slug].draws)
     samples, apart = {}, {}
     for row in rows:
@@ -103,7 +103,7 @@ def drawn_gains(analysis: Analysis, row: Row, baseline: Row) -> np.ndarray:
 
 def gain(grid: Grid, values: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Gains in percent of values (seeds, metrics, ...) over base (metrics, ...), positive is better."""
-    sign = np.array([1.0 if column.metric.higher_is_better else -1.0 for column in grid.columns])
+    sign = np.array([1.0 if column.metric.higher_is_better else -1.0 for column in grid.counted])
     with np.errstate(all="ignore"):  # not finite where the base is 0
         return np.asarray(100 * sign.reshape(-1, *[1] * (values.ndim - 2)) * (values / base - 1))
 
@@ -114,7 +114,7 @@ def _relative(grid: Grid, values: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _stack(grid: Grid, values: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.stack([values[column.name] for column in grid.columns], axis=1)
+    return np.stack([values[column.name] for column in grid.counted], axis=1)
 
 
 def profile(gains: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class Analysis:
     @cached_property
     def mean_rank(self) -> pd.Series:
         """Mean rank over all metrics of each row, by slug; 1 is best."""
-        scores = pd.DataFrame({c.name: self.scores(c) for c in self.grid.columns})
+        scores = pd.DataFrame({c.name: self.scores(c) for c in self.grid.counted})
         return mean_ranks(scores)
 
     def scores(self, column: Column) -> pd.Series:

@@ -108,5 +108,5 @@ def undefined(grid: Grid) -> list[Column]:
     if grid.baseline is None or not grid.baseline.seeds:
         return []
     values = grid.baseline_values()
-    found = [(column, values[column.task][column.metric.name]) for column in grid.columns]
+    found = [(column, values[column.task][column.metric.name]) for column in grid.counted]
     return [column for column, value in found if value == 0 or not np.isfinite(value)]

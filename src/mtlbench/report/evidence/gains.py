@@ -32,7 +32,7 @@ def per_seed(grid: Grid, row: Row) -> np.ndarray:
     baseline = grid.baseline_values()
     found = [
         relative_gain(grid.reported[row.slug][c.name], baseline.get(c.task, {}).get(c.metric.name, np.nan), c.metric)
-        for c in grid.columns
+        for c in grid.counted
     ]
     return np.stack(found, axis=1)
 
@@ -41,9 +41,9 @@ def gains(analysis: Analysis) -> Gains:
     """All rows with numbers but the baseline, best first; empty without a baseline."""
     grid = analysis.grid
     rows = tuple(row for row in analysis.ranking if row is not grid.baseline) if analysis.has_baseline else ()
-    shape = (len(rows), len(grid.columns))
+    shape = (len(rows), len(grid.counted))
     means = np.array([per_seed(grid, row).mean(0) for row in rows]).reshape(shape)
-    p_values = np.array([[against_baseline(analysis, row, c.name) for c in grid.columns] for row in rows])
+    p_values = np.array([[against_baseline(analysis, row, c.name) for c in grid.counted] for row in rows])
     return Gains(rows, means, p_values.reshape(shape))
 
 

@@ -24,7 +24,7 @@ def gain_matrix(analysis: Analysis, folder: Path) -> Picture | None:
     values, sure = found.mean[shown], found.established[shown]
     if not np.isfinite(values).any():
         return None
-    columns = analysis.grid.columns
+    columns = analysis.grid.counted
     limit = colour_limit(values)
     with styled():
         figure = new_figure(0.62 * len(columns) + 3.4, 0.27 * len(values) + 2.1)
@@ -69,7 +69,7 @@ def _name_tasks(axes: Any, columns: tuple[Column, ...]) -> None:
 def _caption(analysis: Analysis, found: Gains, limit: float) -> str:
     total = len(found.rows)
     which = f"The best {MOST_ROWS} of {total} rows" if total > MOST_ROWS else "All rows"
-    columns = [column.task for column in analysis.grid.columns]
+    columns = [column.task for column in analysis.grid.counted]
     parts = ", ".join(f"{task_title(task).lower()} {columns.count(task)}" for task in analysis.grid.tasks)
     baseline = analysis.grid.baseline.label if analysis.grid.baseline is not None else ""
     return (
@@ -83,6 +83,6 @@ def _caption(analysis: Analysis, found: Gains, limit: float) -> str:
 
 def _alt(analysis: Analysis, found: Gains) -> str:
     best = found.mean[0]
-    names = [f"{task_title(c.task)} {c.metric.display}" for c in analysis.grid.columns]
+    names = [f"{task_title(c.task)} {c.metric.display}" for c in analysis.grid.counted]
     first = ", ".join(f"{name} {number(value, 1)} %" for name, value in zip(names, best, strict=True))
     return f"Matrix of {len(found.rows)} rows by {len(names)} metrics; its first line, {found.rows[0].label}: {first}"

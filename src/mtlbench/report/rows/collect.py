@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mtlbench.plan import grid
+from mtlbench.plan import grid, task_options
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.plan.registry import entry
@@ -43,10 +43,10 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         size=data.size,
         protocol=experiment.protocol.model_dump(),
         training=experiment.training.model_dump(),
-        tasks={task: data.tasks[task] for task in experiment.tasks},
+        tasks=task_options.arguments(data.tasks, experiment.tasks, experiment.task_options),
         cells=tuple(CellInput(**_cell_input(cell, found[cell.path])) for cell in cells),
         baseline=experiment.baseline,
-        constant={task: data.constant[task] for task in experiment.tasks if task in data.constant},
+        constant=_constant(experiment.tasks, data, [cell for cell in cells if cell.path in manifests]),
         command=f"snakemake --profile workflow/profiles/local {name}",
         published=data.published,
         published_batch=data.published_batch,
@@ -78,6 +78,15 @@ def _dataset(params: Params, name: str, manifests: dict[str, Manifest]) -> Datas
         name=data.name, key=data.key, size=made.size, tasks=made.tasks, note=made.note, images={}, constant={},
         published=made.published, published_batch=made.published_batch,
     )  # fmt: skip
+
+
+def _constant(tasks: Sequence[str], data: DatasetFacts, cells: Sequence[Cell]) -> dict[str, dict[str, float | None]]:
+    """The constant baseline of the tasks; of those with options of the experiment's own, from a finished cell."""
+    found = dict(data.constant)
+    for cell in cells:
+        own = DatasetFacts.of_cell(read_cell(cell)).constant if cell.recipe.task_options else {}
+        found |= {task: own[task] for task in cell.recipe.task_options if task in own}
+    return {task: found[task] for task in tasks if task in found}
 
 
 def _cell_input(cell: Cell, found: Manifest | str) -> dict[str, Any]:

@@ -130,6 +130,11 @@ class Grid:
         return tuple(Column(name, metric) for name, task in self.tasks.items() for metric in task.metrics)
 
     @cached_property
+    def counted(self) -> tuple[Column, ...]:
+        """The columns that enter Delta_m and mean ranks."""
+        return tuple(column for column in self.columns if not column.metric.secondary)
+
+    @cached_property
     def labelled(self) -> str:
         """The first task whose maps are class indices; "" without one."""
         return next((name for name, task in self.tasks.items() if isinstance(task.maps, Labels)), "")
