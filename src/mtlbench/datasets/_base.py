@@ -90,6 +90,10 @@ class Dataset(ABC):
     def raw_files(self) -> list[RawFile]:
         """The raw files needed; empty for generated data."""
 
+    def packages(self) -> dict[str, str]:
+        """{file of an installed package that is read: its SHA-256}; enters the key, so other bytes are other data."""
+        return {}
+
     def sources(self, raw: Path) -> dict[str, dict[str, Any]]:
         """{raw file: its SHA-256 and size} of the files that were read, for the manifest."""
         present = [Path(raw) / file.name for file in self.raw_files() if (Path(raw) / file.name).is_file()]

@@ -152,6 +152,8 @@ def _dataset(name: str, kind: str, options_json: str, source: str | None, conten
     spec = {"prepared": PREPARED_VERSION, "kind": kind, "version": made.version, "options": options, "raw": raw}
     if held := json.loads(content_json):
         spec["content"] = held
+    if packages := made.packages():
+        spec["packages"] = packages
     if source is not None and is_address(source) and None in raw.values():
         spec["source"] = source.rstrip("/")
     return PreparedDataset(name, kind, options, source, spec, keys.key(spec))

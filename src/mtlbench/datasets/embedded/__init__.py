@@ -1,0 +1,1 @@
+"""Small real image sets that lie inside installed packages: finding their files, and reading them as domains."""
