@@ -9,6 +9,7 @@ import pytest
 from mtlbench.datasets import Dataset
 from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.plan.registry import entries
+from mtlbench.system.errors import ParamsError
 
 SMALL = {"height": 32, "width": 32, "train": 3, "test": 2, "seed": 1, "note": ""}
 
@@ -28,8 +29,8 @@ def name(request: pytest.FixtureRequest) -> str:
 def dataset(name: str) -> Dataset:
     try:
         found = made(name)
-    except TypeError as error:
-        pytest.skip(f"it has options without a default ({error})")
+    except (TypeError, ParamsError) as error:
+        pytest.skip(f"it needs options that have no default ({error})")
     if found.raw_files():
         pytest.skip("it needs raw files: its own tests make some")
     return found

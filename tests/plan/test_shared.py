@@ -16,7 +16,6 @@ from mtlbench.system.errors import ParamsError
 SHIPPED = {
     "demo": "5f74f633c677a799",
     "weightings": "44dd84cb93f7f97c",
-    "nyuv2_sample": "865399bf91b3ef3c",
     "nyuv2": "f2055eb04cbd2c8d",
     "cityscapes2": "a9fa8d828f65b29e",
     "cityscapes7": "c66716c39a5cc1d8",

@@ -12,6 +12,7 @@ from pydantic import Field
 from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets import _nyuv2_file as nyu
 from mtlbench.datasets._cityscapes_labels import class_names
+from mtlbench.datasets.geometry.unit import point_away, unit_normals
 from mtlbench.datasets.raw.arrays import read_array
 from mtlbench.datasets.raw.files import RawFile, digest_of_folder
 from mtlbench.system.errors import DataError, ParamsError
@@ -200,24 +201,10 @@ def _depth(depth: np.ndarray, most: float, unit: str, problems: list[str]) -> np
 
 
 def _normals(normals: np.ndarray, axes: str, problems: list[str], remarks: dict[str, int]) -> np.ndarray:
-    n = np.moveaxis(normals, -1, 0)
-    length = np.sqrt((n * n).sum(0))
-    if length.max() > 1.1:
-        problems.append(f"normal: expected unit vectors or 0, found lengths up to {length.max():.3g}")
-    for text, where in (
-        ("normals shorter than half a unit vector, made invalid", (length > 0) & (length <= 0.5)),
-        (
-            "normals that are no unit vectors (off by more than 1 %), normalised",
-            (length > 0.5) & (np.abs(length - 1) > 0.01),
-        ),
-    ):
-        if where.any():
-            remarks[text] = int(where.sum())
-    valid = length > 0.5
-    n = np.where(valid, n / np.where(valid, length, 1), 0)
+    n = unit_normals(np.moveaxis(normals, -1, 0), problems, remarks)
     if axes == "archive":
         n = np.stack([n[0], -n[2], n[1]])
-    if valid.any() and float((n[2][valid] <= 0.05).mean()) < 0.75:
+    if point_away(n):
         other = "camera" if axes == "archive" else "archive"
         problems.append(f"normal: many point away from the camera under normals_axes: {axes}; is it {other}?")
     return n.astype(np.float16)
