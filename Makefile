@@ -31,7 +31,7 @@ $(VENV)/locked-$(LOCK):
 
 demo: env
 	@echo "training the demo; '$(BIN)/mtlbench status demo' shows each run, 'make demo' again continues it"
-	@snakemake --profile workflow/profiles/local demo --quiet rules host
+	@snakemake --profile workflow/profiles/local demo
 	@echo "The report: results/report/demo/index.html"
 
 test: env

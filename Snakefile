@@ -21,6 +21,7 @@ localrules:
     prepared,
     cells,
     summaries,
+    unknown,
 
 
 rule all:
@@ -48,6 +49,18 @@ rule summaries:
         [str(grid.summary_manifest(PARAMS, name)) for name in PARAMS.run],
 
 
+rule unknown:
+    """Any other word on the command line: not an experiment."""
+    input:
+        no_such_experiment,
+    output:
+        "{word}",
+    wildcard_constraints:
+        word=r"\w+",
+    shell:
+        "exit 1"
+
+
 for name in PARAMS.experiments:
 
     rule:
@@ -65,5 +78,6 @@ onstart:
 
 
 onerror:
+    print_failed_logs()
     # Finished cells stay usable: the report of what is there, with a missing result and its reason for what is not.
     print_partial_reports()

@@ -22,6 +22,7 @@ from mtlbench.system.console import console
 from mtlbench.training.build import make_trainer
 from mtlbench.training.data import in_batches
 from mtlbench.training.device import peak_memory
+from mtlbench.training.loop import Part
 
 
 def step(params: Params, experiment: str, steps: int) -> None:
@@ -60,13 +61,14 @@ def measure(cell: grid.Cell, runtime: dict[str, Any], steps: int, layout: str) -
             trainer.model.to(memory_format=torch.contiguous_format)
         trainer.model.train()
         indices = in_batches(trainer.data.train, trainer.training.batch_size)[0]
+        tasks = tuple(trainer.tasks)
         times = []
         for _ in range(steps + 2):
             batch = trainer.data.train_split.batch(indices)
             if layout == "contiguous":
                 batch["image"] = batch["image"].contiguous()
             begin = time.perf_counter()
-            trainer._train_step(batch, 1e-4)
+            trainer._train_step([Part(tasks, batch)], 1e-4)
             if trainer.device.type == "cuda":
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - begin)

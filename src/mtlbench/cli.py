@@ -77,10 +77,12 @@ def train(
             logger.info("%s: finished before (%s)", cell.path, cell.manifest)
     if not pending:
         return  # without torch, which takes seconds to start
+    from mtlbench.runs.status import starting
     from mtlbench.training.processes.signals import exit_when_asked
 
     exit_when_asked()
-    from mtlbench.training.cell import run_cell
+    with starting(pending[0]):
+        from mtlbench.training.cell import run_cell
 
     def run(cell: grid.Cell) -> None:
         status = run_cell(cell, loaded.runtime, wait, record_divergence, again)
@@ -267,17 +269,23 @@ def inspect(dataset: str, params: ParamsFile = DEFAULT) -> None:
     pipeline.inspect(_params(params), dataset)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
 def bench(
     context: typer.Context,
     what: Annotated[
         str, typer.Argument(help="a script in benchmarks/, such as step or normals; its options follow")
     ] = "step",
 ) -> None:
-    """Measure speed and memory (`python benchmarks/step.py --help` shows the options of one)."""
+    """Measure speed and memory; `mtlbench bench step --help` shows the options of one script."""
     from mtlbench.system.errors import nearest
 
-    scripts = {path.stem: path for path in Path("benchmarks").glob("*.py")}
+    scripts = {path.stem: path for path in sorted(Path("benchmarks").glob("*.py"))}
+    if what == "--help":  # of this command; after a script's name it is the script's
+        print(context.get_help())
+        print("\n".join(f"  {name:10} {_first_line(path)}" for name, path in scripts.items()))
+        return
     if what not in scripts:
         raise ParamsError(f"bench: no benchmarks/{what}.py in this folder. {nearest(what, scripts)}")
     sys.exit(subprocess.run([sys.executable, str(scripts[what]), *context.args], check=False).returncode)
@@ -288,6 +296,10 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logger.setLevel(logging.INFO)
     sys.exit(exit_code(app))
+
+
+def _first_line(script: Path) -> str:
+    return script.read_text(encoding="utf-8").partition('"""')[2].splitlines()[0].strip('"')
 
 
 def _params(path: Path) -> "Params":

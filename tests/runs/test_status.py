@@ -41,7 +41,7 @@ def test_nothing_there_is_pending(cell) -> None:
 
 def test_a_live_run_shows_epoch_place_and_time_left(cell, work) -> None:
     with lease.lease(places.cell_lease(cell.key), CELL):
-        assert state(cell).detail.startswith("starting on")
+        assert state(cell).name == "starting"
         progress(work)
         found = state(cell)
         assert (found.name, found.seconds) == ("running", 60.0)
@@ -49,7 +49,17 @@ def test_a_live_run_shows_epoch_place_and_time_left(cell, work) -> None:
         assert "about 1 min 00 s left" in found.detail
     progress(work, pid=0)
     with lease.lease(places.cell_lease(cell.key), CELL):
-        assert state(cell).detail.startswith("starting on"), "the progress is an earlier process's"
+        assert state(cell).name == "starting", "the progress is an earlier process's"
+
+
+def test_a_job_that_loads_its_libraries_is_starting_until_it_runs_or_dies(cell, work) -> None:
+    with status.starting(cell):
+        assert state(cell).name == "starting"
+        assert remaining([State(cell, "done", "", 100.0), State(cell, "running", "", 30.0), state(cell)]) == 130.0
+    assert state(cell).name == "pending"  # the lease tells from here on
+    assert not work.exists()
+    other_holder(work / status.STARTING, started="0")
+    assert state(cell).name == "pending"
 
 
 def test_a_live_run_that_does_not_move_is_stalled(cell, work) -> None:
@@ -77,7 +87,7 @@ def test_a_run_of_another_checkout_with_the_same_store_says_where(cell) -> None:
 def test_a_silent_run_on_another_node_was_killed(cell, work, monkeypatch) -> None:
     path = places.cell_lease(cell.key)
     other_holder(path, host="node7")
-    assert state(cell).name == "running"
+    assert state(cell).name == "starting"
     monkeypatch.setattr(lease, "EXPIRES", -1.0)
     assert state(cell).name == "killed"
     assert "on node7" in state(cell).detail
@@ -133,6 +143,6 @@ def test_damaged_files_of_a_run_are_no_traceback(cell, work, text: str) -> None:
     (work / "failure.json").write_text(text)
     assert state(cell).name in ("pending", "failed")
     with lease.lease(places.cell_lease(cell.key), CELL):
-        assert state(cell).detail.startswith("starting on")
+        assert state(cell).name == "starting"
     other_holder(places.cell_lease(cell.key), started="0")
     assert state(cell).name in ("killed", "failed")

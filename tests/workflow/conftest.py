@@ -55,8 +55,8 @@ class Checkout:
         return done
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
-        """Output of snakemake with the local profile."""
-        done = self.run("snakemake", "--profile", "workflow/profiles/local", *arguments, check=check)
+        """Output of snakemake with the local profile, every job shown."""
+        done = self.run("snakemake", "--profile", "workflow/profiles/local", *arguments, "--quiet", "host", check=check)
         return done.stdout + done.stderr
 
     def pending(self, *targets: str) -> set[str]:

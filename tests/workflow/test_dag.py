@@ -216,14 +216,24 @@ def test_a_diverged_run_is_a_hole_with_its_reason_and_the_rest_is_reported(built
 def test_a_failed_run_leaves_the_others_and_a_report_with_the_missing_result(built, params) -> None:
     params.write_text(with_failing_weighting(params.read_text()))
     built.edit("      failing: {}\n", "      failing: {}\n      si: {}\n")
-    output = built.snakemake(check=False)
-    assert "failing" in output
+    done = built.run("snakemake", "--profile", "workflow/profiles/local", check=False)
+    assert "rule train:" not in done.stderr, "the profile is quiet"
+    logs = places.LOGS / "train" / "tiny" / "segnet_split"
+    log = re.search(rf"({logs}/failing/seed0\.\w+\.log):\n((?:  .*\n)+)", done.stderr)
+    assert log is not None, "but the log of what failed is shown"
+    assert "this weighting fails in its job" in log[2]
+    assert set(re.findall(rf"{logs}/(\w+)/", done.stderr)) == {"failing"}, "and no other"
     assert list((built.folder / places.CELLS / "tiny/segnet_split/si/seed0").glob("manifest.*")), "the others go on"
     assert built.pending() == {"tiny/segnet_split/failing/seed0"}
     page = (built.folder / places.REPORTS / "tiny/index.html").read_text()
     assert "this weighting fails in its job" in page, "the reason of the missing result"
     status = built.run("mtlbench", "status", "tiny").stdout
     assert "failed" in status
+
+
+def test_an_unknown_experiment_is_answered_with_the_nearest(checkout) -> None:
+    output = checkout.snakemake("-n", "tinny", check=False)
+    assert "unknown experiment 'tinny'. Did you mean 'tiny'?" in output
 
 
 def test_two_snakemakes_planned_for_other_parameters_refuse(built) -> None:
@@ -235,7 +245,7 @@ def test_two_snakemakes_planned_for_other_parameters_refuse(built) -> None:
 def test_every_profile_plans_the_same(built, params) -> None:
     built.edit("temperature: 2.0", "temperature: 3.0")
     for profile in ("slurm", "workflow/profiles/local"):
-        output = built.run("snakemake", "--profile", profile, "-n").stdout
+        output = built.run("snakemake", "--profile", profile, "-n", "--quiet", "host").stdout
         assert output.count("tiny/segnet_split/dwa/seed0/manifest.") > 0
 
 

@@ -5,13 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 from snakemake.exceptions import WorkflowError
 
 from mtlbench.system import cluster
-from mtlbench.plan import grid, keys, places
-from mtlbench.system.errors import MtlbenchError
+from mtlbench.plan import grid, keys, names, places
+from mtlbench.system.errors import MtlbenchError, nearest
 from mtlbench.system.files import read_json
 from mtlbench.plan.params import load
 
@@ -26,6 +27,10 @@ try:
     RAW = {str(grid.raw_manifest(PARAMS, name)): name for name in PARAMS.datasets}
 except MtlbenchError as error:
     raise WorkflowError(str(error)) from None
+
+
+# When this process began to read the workflow; what is older is of an earlier run.
+STARTED = time.time()
 
 
 wildcard_constraints:
@@ -136,6 +141,19 @@ def print_partial_reports():
         found = [cell.manifest.exists() for cell in CELLS[name]]
         if any(found) and not all(found):
             subprocess.run(["mtlbench", "report", name, "--partial"], stdout=sys.stderr, check=False)
+
+
+def no_such_experiment(wildcards):
+    """Names the nearest experiment for a target that is none."""
+    raise WorkflowError(f"unknown experiment '{wildcards.word}'. {nearest(wildcards.word, PARAMS.experiments)}")
+
+
+def print_failed_logs():
+    """The ends of the logs of this run's jobs that failed, so that a quiet run says why."""
+    for path in sorted(places.LOGS.rglob("*.log"), key=os.path.getmtime):
+        lines = path.read_text(errors="replace").splitlines() if path.stat().st_mtime >= STARTED else []
+        if any(line.startswith(("error: ", "Traceback ")) for line in lines):
+            print("\n".join([f"{path}:", *(f"  {line}" for line in lines[-20:])]), file=sys.stderr)
 
 
 def claim_checkout():

@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,14 @@ from mtlbench.runs.shipped import shipped
 from mtlbench.system.console import console
 from mtlbench.system.errors import DamagedError
 from mtlbench.system.files import read_json
-from mtlbench.system.lease import holder
+from mtlbench.system.lease import announce, holder
 
 #: Added to the state of a finished cell that is made with other code than today's.
 OTHER_CODE = ", other code"
 #: Added when it took another setting than the results that it depends on give today.
 OTHER_SETTING = ", other setting"
+#: Names the process of a run that is about to load its libraries, before it takes the cell's lease.
+STARTING = "starting.json"
 #: A run that lives but has not moved for this long (seconds) is shown as stalled.
 STALLED = 300.0
 
@@ -42,8 +44,8 @@ class Position:
 
 @dataclass(frozen=True)
 class State:
-    """``name``: done or diverged (then perhaps OTHER_CODE or OTHER_SETTING), damaged, running, stalled, killed,
-    stopped, failed, stored, shipped or pending. ``detail`` is for people.
+    """``name``: done or diverged (then perhaps OTHER_CODE or OTHER_SETTING), damaged, starting, running, stalled,
+    killed, stopped, failed, stored, shipped or pending. ``detail`` is for people.
 
     ``seconds``: what a finished run took, or about what a running one has left.
     """
@@ -69,8 +71,12 @@ def state(cell: Cell) -> State:
     if by is not None and not by.lost:
         if progress is not None and (progress.host, progress.pid) == (by.host, by.pid):
             return _running(cell, progress)
-        elsewhere = by.folder != str(Path.cwd())
-        return State(cell, "running", f"on {by.host}, for {by.folder}" if elsewhere else f"starting on {by.host}")
+        if by.folder != str(Path.cwd()):
+            return State(cell, "running", f"on {by.host}, for {by.folder}")
+        return State(cell, "starting", f"on {by.host}, no step done yet")
+    coming = holder(work / STARTING)
+    if coming is not None and not coming.lost:
+        return State(cell, "starting", f"on {coming.host}, loading its libraries")
     failure = failure_reason(cell)
     if failure is not None:
         return State(cell, "failed", failure)
@@ -81,6 +87,20 @@ def state(cell: Cell) -> State:
     if any(work.glob("state-*.pt")):
         return State(cell, "stopped", "has a checkpoint; the next run continues")
     return State(cell, "pending")
+
+
+@contextmanager
+def starting(cell: Cell) -> Iterator[None]:
+    """Inside the block this process tells that it is about to train the cell: loading the libraries takes seconds."""
+    mark = places.work_folder((derived.resolved_or_none(cell) or cell).key) / STARTING
+    with suppress(OSError):
+        announce(mark)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # a folder that holds more stays
+            mark.unlink(missing_ok=True)
+            mark.parent.rmdir()
 
 
 def failure_reason(cell: Cell) -> str | None:
@@ -110,7 +130,7 @@ def remaining(states: Sequence[State]) -> float | None:
     """
     left = [s.seconds for s in states if s.name == "running" and s.seconds is not None]
     done = [s.seconds for s in states if s.name.startswith("done") and s.seconds is not None]
-    waiting = sum(s.name in ("pending", "stopped", "killed") for s in states)
+    waiting = sum(s.name in ("pending", "starting", "stopped", "killed") for s in states)
     if not left or (waiting and not done):
         return None
     mean = sum(done) / len(done) if done else 0.0
@@ -129,6 +149,7 @@ def duration(seconds: float) -> str:
 
 _COLOURS = {
     "done": "green",
+    "starting": "cyan",
     "running": "cyan",
     "failed": "red",
     "diverged": "red",

@@ -57,6 +57,11 @@ class Holder:
     lost: bool
 
 
+def announce(path: Path) -> None:
+    """Name this process at ``path`` without holding anything: :func:`holder` tells whether it lives."""
+    write_json(path, {"token": "", **_self()})
+
+
 def holder(path: Path) -> Holder | None:
     """The holder of the lease at ``path``, None when it is free."""
     found, touched = _look(path)
