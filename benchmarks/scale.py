@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from mtlbench.plan import grid, keys, places
+from mtlbench.plan import grid, keys, places, prepared, summaries
 from mtlbench.plan.params import Params, load
 from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.system.console import console
@@ -108,11 +108,11 @@ class Stubs:
         """Write what a finished run leaves, for every cell and for the report."""
         params = self.params()
         with contextlib.chdir(self.folder):
-            data = grid.dataset(params, "rooms")
+            data = prepared.dataset(params, "rooms")
             _result(data.folder, data.spec, {"train/image.npy": 20_000}, data.key)
             for cell in grid.cells(params, "scale"):
                 _cell(cell)
-            spec = grid.report_spec(params, "scale")
+            spec = summaries.report_spec(params, "scale")
             write_json(places.summary("scale") / "metrics.json", {cell: {"loss": 1.0} for cell in spec["cells"]})
             write_text(places.summary("scale") / "curves.csv", "row,epoch,mean\nstub,1,1.0\n")
             write_manifest(places.summary("scale"), spec, {})

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from mtlbench import pipeline
-from mtlbench.plan import grid, places
+from mtlbench.plan import places, summaries
 from mtlbench.plan.params import load
 from mtlbench.system.files import write_json
 
@@ -23,7 +23,7 @@ def test_joined_curves_are_quoted_and_keep_their_columns(project: Path) -> None:
         folder = places.summary(name)
         write_json(folder / "metrics.json", {})
         (folder / "curves.csv").write_text("\n".join(lines) + "\n")
-        grid.summary_manifest(load(), name).write_text("{}")
+        summaries.summary_manifest(load(), name).write_text("{}")
     pipeline.join(load())
     with open(places.CURVES, encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))

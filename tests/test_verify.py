@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from mtlbench import pipeline, verify
-from mtlbench.plan import grid, places
+from mtlbench.plan import grid, places, summaries
 from mtlbench.plan.params import load
 from mtlbench.reproduce import reproduce
 from mtlbench.runs import status
@@ -177,7 +177,7 @@ def test_a_changed_array_is_found_and_nothing_is_reproduced_from_it(cell, monkey
 
 
 def test_a_changed_table_of_the_report_is_found(cell, edit) -> None:
-    spec = grid.report_spec(load(), "tiny")
+    spec = summaries.report_spec(load(), "tiny")
     table = places.report("tiny") / "table.csv"
     table.parent.mkdir(parents=True)
     table.write_text("miou\n12.5\n")

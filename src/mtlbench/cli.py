@@ -63,14 +63,14 @@ def train(
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Train one cell, or continue it, or do nothing when it is complete; several: one after the other."""
-    from mtlbench.plan import grid
+    from mtlbench.plan import grid, keys
 
     loaded = _params(params)
     found = [grid.cell(loaded, path) for path in cells]
     if key and len(key) != len(found):
         raise ParamsError(f"--key: expected one for each of the {len(found)} cells, found {len(key)}")
     for cell, planned in zip(found, key or [], strict=False):
-        grid.check_key(cell.path, cell.key, planned)
+        keys.check_planned(cell.path, cell.key, planned)
     pending = [cell for cell in found if again or not cell.manifest.exists()]
     for cell in found:
         if cell not in pending:

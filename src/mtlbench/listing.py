@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from ruamel.yaml import YAML
 
-from mtlbench.plan import extensions, grid, keys, places, task_options
+from mtlbench.plan import extensions, grid, keys, places, prepared, task_options
 from mtlbench.plan.params import Params
 from mtlbench.plan.registry import KINDS, entries
 from mtlbench.runs.provenance import source_digest, versions
@@ -76,7 +76,7 @@ def _options(kind: str) -> Table:
 
 def _models(params: Params, name: str | None) -> Table:
     experiment = grid.experiment(params, name or params.run[0])
-    data = grid.dataset(params, experiment.dataset).build()
+    data = prepared.dataset(params, experiment.dataset).build()
     table = _table("name", "family", "parameters", "to one single", "GFLOP", "paper")
     table.columns[2].no_wrap, table.columns[3].max_width = True, 7  # so that papers have room in 80 columns
     arguments = task_options.arguments(data.tasks, experiment.tasks, experiment.task_options)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.metrics.metric import Metric
-from mtlbench.plan import grid, keys, places, task_options
+from mtlbench.plan import grid, keys, places, prepared, summaries, task_options
 from mtlbench.plan.content import compare, content, record
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment, Params
@@ -29,8 +29,8 @@ def download(params: Params, name: str) -> None:
 
     from mtlbench.datasets.raw.download import download as fetch
 
-    data = grid.dataset(params, name)
-    manifest = grid.raw_manifest(params, name)
+    data = prepared.dataset(params, name)
+    manifest = prepared.raw_manifest(params, name)
     if manifest is None:
         place = f"they are used where they lie: {data.source}" if data.source else "the data is generated"
         logger.info("%s: nothing to download, %s", name, place)
@@ -41,9 +41,9 @@ def download(params: Params, name: str) -> None:
     files = data.build().raw_files()
     if data.source is not None:
         files = [replace(file, urls=(f"{data.source.rstrip('/')}/{file.name}",)) for file in files]
-    folder = grid.raw_folder(data)
+    folder = prepared.raw_folder(data)
     fetch(files, folder)
-    write_manifest(folder, grid.raw_spec(data), {
+    write_manifest(folder, prepared.raw_spec(data), {
         file.name: folder / file.name for file in files if (folder / file.name).exists()
     })  # fmt: skip
 
@@ -52,9 +52,9 @@ def prepare(params: Params, name: str, key: str | None = None, again: bool = Fal
     """Make the arrays of a dataset, with ``again`` also when they are there; returns the manifest's path."""
     from mtlbench.datasets.prepared.prepare import prepare as make
 
-    data = grid.dataset(params, name)
-    grid.check_key(f"dataset {name}", data.key, key)
-    raw = grid.raw_folder(data)
+    data = prepared.dataset(params, name)
+    keys.check_planned(f"dataset {name}", data.key, key)
+    raw = prepared.raw_folder(data)
     if data.raw and not raw.is_dir():
         raise DataError(
             f"{name}: the folder of its raw files, {raw}, does not exist. Run `mtlbench download {name}`, or set "
@@ -69,7 +69,7 @@ def prepare(params: Params, name: str, key: str | None = None, again: bool = Fal
     if again:
         data.manifest.unlink(missing_ok=True)
     if data.source is not None and is_address(data.source):
-        compare(raw.name, content(raw.name, raw, grid.unpublished(data)), data.source)
+        compare(raw.name, content(raw.name, raw, prepared.unpublished(data)), data.source)
     else:
         record(name, data.content)
     return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers, more=constant)
@@ -79,7 +79,7 @@ def inspect(params: Params, name: str) -> None:
     """Print what a prepared dataset holds."""
     from mtlbench.datasets.prepared.inspect import describe
 
-    data = grid.dataset(params, name)
+    data = prepared.dataset(params, name)
     if not data.manifest.exists():
         raise DataError(f"{name}: not prepared yet. Run `mtlbench prepare {name}`.")
     print(describe(data.folder))
@@ -89,10 +89,10 @@ def select(params: Params, name: str, key: str | None = None) -> Path:
     """Choose the setting of every row from the trials of an experiment's search; returns the manifest's path."""
     from mtlbench.runs.select import choose, read_rows
 
-    spec = grid.selection_spec(params, name)
+    spec = summaries.selection_spec(params, name)
     if spec is None:
         raise ParamsError(f"experiments.{name}: expected a search: block, without which there is nothing to choose")
-    grid.check_key(f"selection of {name}", keys.key(spec), key)
+    keys.check_planned(f"selection of {name}", keys.key(spec), key)
     trials = [cell for cell in grid.every_cell(params, name) if cell.trial is not None]
     missing = [cell.path for cell in trials if not cell.manifest.exists()]
     if missing:
@@ -125,8 +125,8 @@ def aggregate(params: Params, name: str, key: str | None = None) -> Path:
     from mtlbench.report.build import write_summary
     from mtlbench.report.rows.collect import report_input
 
-    spec = grid.report_spec(params, name)
-    grid.check_key(f"summary of {name}", keys.key(spec), key)
+    spec = summaries.report_spec(params, name)
+    keys.check_planned(f"summary of {name}", keys.key(spec), key)
     collected = report_input(params, name, partial=False)
     folder = places.summary(name)
     with replacing(folder, f"summary of {name}") as made:
@@ -142,8 +142,8 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     from mtlbench.report.build import build_report
     from mtlbench.report.rows.collect import report_input
 
-    spec = grid.report_spec(params, name)
-    grid.check_key(f"report of {name}", keys.key(spec), key)
+    spec = summaries.report_spec(params, name)
+    keys.check_planned(f"report of {name}", keys.key(spec), key)
     collected = report_input(params, name, partial)
     folder = places.report(name)
     with replacing(folder, f"report of {name}") as made:
@@ -160,7 +160,7 @@ def join(params: Params) -> None:
     curves: list[dict[str, str]] = []
     for name in params.run:
         folder = places.summary(name)
-        if not grid.summary_manifest(params, name).exists():
+        if not summaries.summary_manifest(params, name).exists():
             raise DataError(f"{name}: its summary is missing. Run `mtlbench aggregate {name}`, or let Snakemake do it.")
         metrics[name] = read_json(folder / "metrics.json")
         with open(folder / "curves.csv", encoding="utf-8", newline="") as file:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtlbench.plan import grid, keys
+from mtlbench.plan import grid, keys, prepared, summaries
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.runs import code, derived, store
@@ -68,11 +68,11 @@ def _other_manifests(params: Params, names: list[str]) -> dict[Path, str]:
     """{manifest: the command that makes it again} of what is there besides the cells."""
     found: dict[Path, str] = {}
     for name in names:
-        data = grid.dataset(params, grid.experiment(params, name).dataset)
+        data = prepared.dataset(params, grid.experiment(params, name).dataset)
         found[data.manifest] = f"mtlbench prepare {data.name}"
-        found[grid.summary_manifest(params, name)] = f"mtlbench aggregate {name}"
-        found[grid.report_manifest(params, name)] = f"mtlbench report {name}"
-        if (selection := grid.selection_manifest(params, name)) is not None:
+        found[summaries.summary_manifest(params, name)] = f"mtlbench aggregate {name}"
+        found[summaries.report_manifest(params, name)] = f"mtlbench report {name}"
+        if (selection := summaries.selection_manifest(params, name)) is not None:
             found[selection] = f"mtlbench select {name}"
     return {path: command for path, command in found.items() if path.exists()}
 

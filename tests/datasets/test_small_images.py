@@ -10,7 +10,7 @@ import pytest
 
 from mtlbench.datasets.embedded.domains import DOMAINS, FORMS, pictures_of
 from mtlbench.datasets.small_images import SmallImages
-from mtlbench.plan import grid
+from mtlbench.plan import grid, prepared
 from mtlbench.plan.params import load
 from mtlbench.system.errors import DataError
 
@@ -120,15 +120,15 @@ def write_params(project: Path) -> None:
 def test_other_bytes_in_a_package_are_another_key(project: Path, packages_at: Callable[[Path], None]) -> None:
     write_params(project)
     real = DOMAINS["digits"].files[0].require()
-    before = grid.dataset(load(), "small")
+    before = prepared.dataset(load(), "small")
     place = project / "sklearn/datasets/data/digits.csv.gz"
     place.parent.mkdir(parents=True)
     place.write_bytes(real.read_bytes())
     packages_at(project)
-    assert grid.dataset(load(), "small").key == before.key
+    assert prepared.dataset(load(), "small").key == before.key
     place.write_bytes(real.read_bytes() + b"\0")
     packages_at(project)
-    other = grid.dataset(load(), "small")
+    other = prepared.dataset(load(), "small")
     assert other.key != before.key
     assert list(other.spec["packages"]) == ["sklearn/datasets/data/digits.csv.gz"]
 
@@ -137,9 +137,9 @@ def test_without_the_packages_planning_works_and_preparing_says_what_to_install(
     project: Path, packages_at: Callable[[Path], None]
 ) -> None:
     write_params(project)
-    before = grid.dataset(load(), "small").key
+    before = prepared.dataset(load(), "small").key
     packages_at(project / "empty")
-    assert grid.dataset(load(), "small").key == before
+    assert prepared.dataset(load(), "small").key == before
     with pytest.raises(DataError, match=r"package scikit-learn.*pip install 'mtlbench\[domains\]'"):
         SmallImages(domains=["digits"]).splits(Path())
     with pytest.raises(DataError, match="package scikit-image"):

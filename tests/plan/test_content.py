@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtlbench import pipeline
-from mtlbench.plan import content, grid, places
+from mtlbench.plan import content, grid, places, prepared
 from mtlbench.plan.params import load
 from mtlbench.system.errors import DataError
 
@@ -40,7 +40,7 @@ def cells() -> list[str]:
 
 
 def test_two_sources_with_the_same_options_share_no_cell(sources: Path) -> None:
-    assert grid.dataset(load(), "rooms").key != grid.dataset(load(), "other").key
+    assert prepared.dataset(load(), "rooms").key != prepared.dataset(load(), "other").key
 
 
 def test_replaced_files_make_the_cells_pending_and_putting_them_back_does_not(sources: Path) -> None:
@@ -49,7 +49,7 @@ def test_replaced_files_make_the_cells_pending_and_putting_them_back_does_not(so
     np.save(path, np.full((2, 2), 9.5))
     after = cells()
     assert not set(before) & set(after)
-    assert grid.dataset(load(), "other").key == grid.dataset(load(), "other").key
+    assert prepared.dataset(load(), "other").key == prepared.dataset(load(), "other").key
     path.write_bytes(kept)
     os.utime(path, (1, 1))
     assert cells() == before, "times decide nothing"
@@ -67,7 +67,7 @@ def test_a_file_is_read_once(sources: Path, monkeypatch) -> None:
 
 def test_a_clone_without_the_raw_files_plans_the_same_keys(sources: Path) -> None:
     before = cells()
-    content.record("rooms", grid.dataset(load(), "rooms").content)
+    content.record("rooms", prepared.dataset(load(), "rooms").content)
     shutil.rmtree(places.WORK)
     shutil.rmtree(sources / "one")
     assert cells() == before
@@ -88,7 +88,7 @@ def test_a_package_counts_as_it_lies_there_packed_or_unpacked(project: Path, edi
     (project / "raw/gtFine/train").mkdir(parents=True)
     (project / "raw/gtFine/train/a.png").write_bytes(b"a")
     (project / "raw/leftImg8bit_trainvaltest.zip").write_bytes(b"zip")
-    assert grid.dataset(load(), "rooms").content == {
+    assert prepared.dataset(load(), "rooms").content == {
         "gtFine_trainvaltest.zip": total(project / "raw/gtFine"),
         "leftImg8bit_trainvaltest.zip": hashlib.sha256(b"zip").hexdigest(),
     }
@@ -107,11 +107,11 @@ def address(project: Path, edit) -> Iterator[Site]:
 
 def key() -> str:
     """The key of the dataset."""
-    return grid.dataset(load(), "rooms").key
+    return prepared.dataset(load(), "rooms").key
 
 
 def test_two_addresses_without_checksums_share_nothing(address: Site, edit) -> None:
-    first = key(), grid.raw_folder(grid.dataset(load(), "rooms"))
+    first = key(), prepared.raw_folder(prepared.dataset(load(), "rooms"))
     pipeline.download(load(), "rooms")
     assert key() == first[0], "known before the download"
     edit(f"{address.url}/a", f"{address.url}/a/")
@@ -119,7 +119,7 @@ def test_two_addresses_without_checksums_share_nothing(address: Site, edit) -> N
     edit(f"{address.url}/a/", f"{address.url}/b")
     assert key() != first[0]
     pipeline.download(load(), "rooms")
-    folder = grid.raw_folder(grid.dataset(load(), "rooms"))
+    folder = prepared.raw_folder(prepared.dataset(load(), "rooms"))
     assert (folder / "splits.mat").read_bytes() == b"/b/splits.mat"
     assert (first[1] / "splits.mat").read_bytes() == b"/a/splits.mat"
 
@@ -134,20 +134,20 @@ def test_an_address_enters_no_key_where_checksums_are_published(project: Path, e
 
 
 def test_a_download_that_is_not_the_one_of_before_is_refused(address: Site, monkeypatch) -> None:
-    prepared: list[str] = []
-    monkeypatch.setattr("mtlbench.datasets.prepared.prepare.prepare", lambda name, *_, **__: prepared.append(name))
-    folder = grid.raw_folder(grid.dataset(load(), "rooms"))
+    made: list[str] = []
+    monkeypatch.setattr("mtlbench.datasets.prepared.prepare.prepare", lambda name, *_, **__: made.append(name))
+    folder = prepared.raw_folder(prepared.dataset(load(), "rooms"))
     for _ in range(2):
         pipeline.download(load(), "rooms")
         pipeline.prepare(load(), "rooms")
         shutil.rmtree(folder)
-    assert prepared == ["rooms", "rooms"]
+    assert made == ["rooms", "rooms"]
     shutil.rmtree(places.WORK)  # another machine, with what is versioned
     address.content["/a/splits.mat"] = b"another split"
     pipeline.download(load(), "rooms")
     with pytest.raises(DataError, match=r"127.0.0.1:\d+/a: splits.mat is not the file .* downloaded from there before"):
         pipeline.prepare(load(), "rooms")
-    assert len(prepared) == 2
+    assert len(made) == 2
     shutil.rmtree(folder)
     address.content["/a/splits.mat"] = b"/a/splits.mat"
     pipeline.download(load(), "rooms")

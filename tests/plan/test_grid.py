@@ -1,6 +1,6 @@
 import pytest
 
-from mtlbench.plan import grid
+from mtlbench.plan import grid, summaries
 from mtlbench.plan.params import load
 from mtlbench.system.errors import ParamsError
 
@@ -73,9 +73,9 @@ def test_the_same_run_in_another_experiment_has_the_same_key(project) -> None:
 
 
 def test_the_report_depends_on_its_cells(project, edit) -> None:
-    before = grid.report_manifest(load(), "tiny")
+    before = summaries.report_manifest(load(), "tiny")
     edit("temperature: 2.0", "temperature: 3.0")
-    assert grid.report_manifest(load(), "tiny") != before
+    assert summaries.report_manifest(load(), "tiny") != before
 
 
 def test_pretrained_weights_enter_the_key_by_their_content(project, edit) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from mtlbench.plan import grid, schema
+from mtlbench.plan import grid, schema, summaries
 from mtlbench.plan.dimensions import Dimension, of_entry
 from mtlbench.plan.options import Search
 from mtlbench.plan.params import load
@@ -103,7 +103,7 @@ def test_frozen_weights_without_a_search_depend_on_the_run_of_the_same_seed(proj
 
 def test_final_runs_need_the_selection_and_their_keys_no_outcome(search) -> None:
     final = by_path()["tiny/segnet_split/dwa/seed0"]
-    assert final.needs == grid.selection_manifest(load(), "tiny")
+    assert final.needs == summaries.selection_manifest(load(), "tiny")
     assert final.needs is not None
     assert not final.needs.exists()
     assert final.spec["protocol"]["name"] == "paper"

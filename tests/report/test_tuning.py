@@ -102,13 +102,13 @@ def test_the_selection_is_read_as_its_manifest_says(tmp_path: Path, monkeypatch:
     file = tmp_path / "selection.json"
     file.write_text('{"rows": {}}')
     path = write_manifest(tmp_path, {"version": 1}, {file.name: file})
-    monkeypatch.setattr(collect.grid, "selection_manifest", lambda *_: path)
+    monkeypatch.setattr(collect.summaries, "selection_manifest", lambda *_: path)
     assert collect._selection(None, "x") == ({"rows": {}}, [])  # type: ignore[arg-type]
     file.write_text('{"rows": []}')
     found, (told,) = collect._selection(None, "x")  # type: ignore[arg-type]
     assert found is None
     assert "`mtlbench select x`" in told
-    monkeypatch.setattr(collect.grid, "selection_manifest", lambda *_: None)
+    monkeypatch.setattr(collect.summaries, "selection_manifest", lambda *_: None)
     assert collect._selection(None, "x") == (None, [])  # type: ignore[arg-type]
 
 

@@ -78,7 +78,7 @@ EDITS = [
     ("models/segnet_split.py", "decoded[0]", "decoded[1]", False),
     ("tasks/_distance.py", ".abs()", ".square()", True),
     ("tasks/segmentation.py", "+ 1", "+ 2", False),
-    ("training/loop.py", "set_to_none=True", "set_to_none=False", True),
+    ("training/step.py", "set_to_none=True", "set_to_none=False", True),
     ("training/augmentation.py", "_JUMP = 0.02", "_JUMP = 0.03", True),
     ("metrics/angles.py", "0.1", "0.2", True),
     ("training/progress.py", "import", "import  ", False),
@@ -161,7 +161,8 @@ def test_code_of_the_data_is_that_of_its_preparation(project, source) -> None:
 
 def test_an_interrupted_repetition_keeps_the_result_and_its_parts_tell_their_code(project, source, monkeypatch) -> None:
     from mtlbench.system.errors import Interrupted
-    from mtlbench.training.loop import Trainer
+    from mtlbench.training import loop
+    from mtlbench.training.trainer import Trainer
 
     cell = finished("tiny/segnet_split/dwa/seed0")
 
@@ -169,12 +170,12 @@ def test_an_interrupted_repetition_keeps_the_result_and_its_parts_tell_their_cod
         trainer.hooks.stop = lambda: trainer.epoch >= 1  # type: ignore[misc]
         original(trainer)
 
-    original = Trainer.run
-    monkeypatch.setattr(Trainer, "run", stop)
+    original = loop.run
+    monkeypatch.setattr(loop, "run", stop)
     with pytest.raises(Interrupted):
         run_cell(cell, load().runtime, again=True)
     assert status.state(cell).name == "done"
-    monkeypatch.setattr(Trainer, "run", original)
+    monkeypatch.setattr(loop, "run", original)
     source("weightings/dwa.py", "self.count * torch", "1.5 * self.count * torch")
     run_cell(cell, load().runtime, again=True)
     assert len(read_json(cell.manifest)["segments"]) == 2

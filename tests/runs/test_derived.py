@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench import verify
-from mtlbench.plan import grid
+from mtlbench.plan import grid, summaries
 from mtlbench.plan.params import load
 from mtlbench.runs import derived, status
 from mtlbench.runs.manifest import Manifest, write
@@ -24,7 +24,7 @@ def cells(search) -> dict[str, grid.Cell]:
 
 def select(cells: dict[str, grid.Cell], number: int | None = 1) -> Manifest:
     """A selection that chose this trial for dwa."""
-    spec = grid.selection_spec(load(), "tiny")
+    spec = summaries.selection_spec(load(), "tiny")
     assert spec is not None
     tried = cells["tiny/segnet_split/dwa/trial1"].spec
     setting = {"optimizer": tried["training"]["optimizer"], "model": tried["model"], "weighting": tried["weighting"]}
@@ -128,7 +128,7 @@ def test_a_final_run_of_another_setting_than_todays_is_noticed(cells) -> None:
     rows = json.loads((folder / derived.SELECTION).read_text())
     rows["rows"]["segnet_split/dwa"]["optimizer"] = other
     write_text(folder / derived.SELECTION, json.dumps(rows))
-    write(folder, grid.selection_spec(load(), "tiny"), {derived.SELECTION: folder / derived.SELECTION})
+    write(folder, summaries.selection_spec(load(), "tiny"), {derived.SELECTION: folder / derived.SELECTION})
     found = status.state(final)
     assert found.name == "done, other setting"
     assert f"`mtlbench train --again {FINAL}`" in found.detail

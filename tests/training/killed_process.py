@@ -16,25 +16,26 @@ import torch.distributed as dist
 
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
+from mtlbench.training import loop
 from mtlbench.training.cell import run_cell
-from mtlbench.training.loop import Trainer
+from mtlbench.training.trainer import Trainer
 
 path, name, rank, target, epoch, step = sys.argv[1:]
-original = Trainer._train_step
+original = loop.train_step
 
 
-def train_step(self: Trainer, *arguments: object) -> None:
+def train_step(trainer: Trainer, *arguments: object) -> None:
     """A step, and then the signal."""
-    original(self, *arguments)
-    if (self.epoch, self.step) == (int(epoch), int(step)) and dist.get_rank() == int(rank):
+    original(trainer, *arguments)
+    if (trainer.epoch, trainer.step) == (int(epoch), int(step)) and dist.get_rank() == int(rank):
         Path("signalled").touch()
         os.kill(os.getpid() if target == "self" else os.getppid(), getattr(signal, name))
         end = time.monotonic() + 60
-        while self.ranks.asked() is None and time.monotonic() < end:  # go on when the parent has passed it on
+        while trainer.ranks.asked() is None and time.monotonic() < end:  # go on when the parent has passed it on
             time.sleep(0.01)
 
 
-Trainer._train_step = train_step
+loop.train_step = train_step
 
 if __name__ == "__main__":
     run_cell(grid.cell(load(), path), load().runtime)

@@ -23,10 +23,11 @@ from mtlbench.plan.registry import entries
 from mtlbench.runs import provenance
 from mtlbench.system.errors import Interrupted
 from mtlbench.system.files import read_json
-from mtlbench.training import checkpoint, state
+from mtlbench.training import checkpoint, loop, state
 from mtlbench.training.build import make_trainer
 from mtlbench.training.cell import run_cell
-from mtlbench.training.loop import Trainer
+from mtlbench.training.saving import resume
+from mtlbench.training.trainer import Trainer
 from mtlbench.training.usable import problem
 
 from .conftest import CELL, contents, forget, rewrite
@@ -45,15 +46,15 @@ def stop(monkeypatch) -> Callable[[grid.Cell], None]:
     """A function that trains a cell until it is stopped in epoch 2 after step 2, with two checkpoints."""
 
     def train(cell: grid.Cell) -> None:
-        original = Trainer._train_step
+        original = loop.train_step
 
-        def step(self: Trainer, *arguments: object) -> None:
-            original(self, *arguments)
-            if (self.epoch, self.step) == (1, 1):
+        def step(trainer: Trainer, *arguments: object) -> None:
+            original(trainer, *arguments)
+            if (trainer.epoch, trainer.step) == (1, 1):
                 os.kill(os.getpid(), signal.SIGTERM)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "_train_step", step)
+            patch.setattr(loop, "train_step", step)
             with pytest.raises(Interrupted, match="in epoch 2 after step 2"):
                 run_cell(cell, load().runtime)
         assert [path.name[6:19] for path in checkpoint._found(work_folder(cell.key))] == [
@@ -263,9 +264,9 @@ def stopped_after_a_step(cell: grid.Cell) -> tuple[Trainer, Trainer]:
     trainer, _ = make_trainer(cell, load().runtime, folder)
     trainer.hooks.stop = lambda: "SIGTERM"
     with pytest.raises(Interrupted):
-        trainer.run()
+        loop.run(trainer)
     again, _ = make_trainer(cell, load().runtime, folder)
-    assert again.resume(), cell.path
+    assert resume(again), cell.path
     assert (again.epoch, again.step) == (0, 1)
     return trainer, again
 

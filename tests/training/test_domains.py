@@ -13,9 +13,12 @@ from mtlbench.plan.params import load
 from mtlbench.runs import code
 from mtlbench.system.errors import DataError, Interrupted, ParamsError
 from mtlbench.system.files import read_json
+from mtlbench.training import loop
 from mtlbench.training.build import make_trainer
 from mtlbench.training.cell import run_cell
 from mtlbench.training.domains import Domain, check_domains, steps_of
+from mtlbench.training.saving import resume
+from mtlbench.training.step import Part, augmented
 
 PARAMS = """
 run: [tiny]
@@ -106,18 +109,16 @@ def test_a_step_of_one_domain_leaves_the_classifiers_of_the_others(shapes: Path,
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     trainer.hooks.stop = lambda: "SIGTERM"
     with pytest.raises(Interrupted):
-        trainer.run()
+        loop.run(trainer)
     moved = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {"trunk.weight", "trunk.bias", "heads.digits.weight", "heads.digits.bias"}
 
 
 def test_digits_are_not_mirrored_and_solids_are(shapes: Path, tmp_path: Path) -> None:
     trainer, _ = make_trainer(grid.cell(load(), "tiny/linear/equal/seed0"), load().runtime, tmp_path / "resume")
-    from mtlbench.training.loop import Part
-
     parts = [Part(domain.tasks, trainer.data.train_split.batch(domain.indices)) for domain in trainer.domains]
     same = {p.tasks[0]: torch.equal(p.batch["image"], q.batch["image"])
-            for p, q in zip(parts, trainer._augmented(parts), strict=True)}  # fmt: skip
+            for p, q in zip(parts, augmented(trainer, parts), strict=True)}  # fmt: skip
     assert same == {"digits": True, "solids": False, "textures": False}
 
 
@@ -155,16 +156,16 @@ def test_a_run_counts_each_domain_on_its_own_images(shapes: Path, edit, how: str
 def test_an_interrupted_run_of_domains_ends_with_the_same_bytes(shapes: Path, tmp_path: Path) -> None:
     cell = grid.cell(load(), "tiny/linear/equal/seed0")
     whole, _ = make_trainer(cell, load().runtime, tmp_path / "one")
-    whole.run()
+    loop.run(whole)
     first, _ = make_trainer(cell, load().runtime, tmp_path / "two")
     asked = iter([None, None, "SIGTERM"])  # in the second epoch, after its first step
     first.hooks.stop = lambda: next(asked)
     with pytest.raises(Interrupted):
-        first.run()
+        loop.run(first)
     second, _ = make_trainer(cell, load().runtime, tmp_path / "two")
-    assert second.resume()
+    assert resume(second)
     assert (second.epoch, second.step) == (1, 1)
-    second.run()
+    loop.run(second)
     assert second.rows == whole.rows
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name

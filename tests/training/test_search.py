@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mtlbench import pipeline, reproduce, verify
-from mtlbench.plan import grid, places
+from mtlbench.plan import grid, places, prepared
 from mtlbench.plan.params import Params, load
 from mtlbench.runs import status
 from mtlbench.runs.manifest import read_cell
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 def train(params: Params) -> None:
     """Everything up to the tables, in the order in which the workflow would."""
-    if not grid.dataset(params, "rooms").manifest.exists():
+    if not prepared.dataset(params, "rooms").manifest.exists():
         pipeline.prepare(params, "rooms")
     for group in grid.stages(params, "tiny"):
         if group[0].stage == 2:

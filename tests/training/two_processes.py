@@ -12,7 +12,7 @@ import torch
 
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
-from mtlbench.training import data
+from mtlbench.training import data, loop
 from mtlbench.training.build import make_trainer
 from mtlbench.training.processes.launch import launch
 from mtlbench.training.processes.ranks import Ranks
@@ -37,7 +37,7 @@ def train_all(ranks: Ranks, device: str, paths: list[str], folder: Path) -> None
         work.mkdir(exist_ok=True)
         trainer, _ = make_trainer(grid.cell(load(), path), load().runtime, work, ranks)
         start = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-        trainer.run()
+        loop.run(trainer)
         if ranks.first:
             state = {"model": trainer.model.state_dict(), "weighting": trainer.weighting.state_dict()}
             torch.save({"rows": trainer.rows, "start": start, **state}, work / "found.pt")

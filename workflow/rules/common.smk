@@ -11,7 +11,7 @@ from contextlib import suppress
 from snakemake.exceptions import WorkflowError
 
 from mtlbench.system import cluster
-from mtlbench.plan import grid, keys, names, places
+from mtlbench.plan import grid, keys, names, places, prepared, summaries
 from mtlbench.system.errors import MtlbenchError, nearest
 from mtlbench.system.files import read_json
 from mtlbench.plan.params import load
@@ -24,7 +24,7 @@ try:
         str(cell.manifest): str(cell.needs) for cells in CELLS.values() for cell in cells if cell.needs is not None
     }
     # Which dataset to name when a download is wanted: several may be made from the same raw files.
-    RAW = {str(grid.raw_manifest(PARAMS, name)): name for name in PARAMS.datasets}
+    RAW = {str(prepared.raw_manifest(PARAMS, name)): name for name in PARAMS.datasets}
 except MtlbenchError as error:
     raise WorkflowError(str(error)) from None
 
@@ -60,7 +60,7 @@ def benchmark_of(name):
 
 def dataset_of(experiment):
     """The dataset of an experiment."""
-    return grid.dataset(PARAMS, PARAMS.experiments[experiment].dataset)
+    return prepared.dataset(PARAMS, PARAMS.experiments[experiment].dataset)
 
 
 def cell_manifests(experiment):
@@ -70,7 +70,7 @@ def cell_manifests(experiment):
 
 def raw_of(wildcards):
     """The manifest of the downloaded files; nothing for generated data and for files used where they lie."""
-    manifest = grid.raw_manifest(PARAMS, wildcards.dataset)
+    manifest = prepared.raw_manifest(PARAMS, wildcards.dataset)
     made = manifest_in(places.prepared("{dataset}")).format(**wildcards)
     return unless_made([made], manifest) if manifest else []
 
@@ -122,7 +122,7 @@ def trials_of(experiment):
 
 def report_targets(experiment):
     """What a finished experiment is: its cells and the report on them."""
-    return [*cell_manifests(experiment), str(grid.report_manifest(PARAMS, experiment))]
+    return [*cell_manifests(experiment), str(summaries.report_manifest(PARAMS, experiment))]
 
 
 def captions_of(experiment):

@@ -26,10 +26,10 @@ for experiment in PARAMS.experiments:
         name:
             f"report_{experiment}"
         input:
-            summary=ancient(str(grid.summary_manifest(PARAMS, experiment))),
+            summary=ancient(str(summaries.summary_manifest(PARAMS, experiment))),
             cells=ancient(cell_manifests(experiment)),
         output:
-            manifest=update(str(grid.report_manifest(PARAMS, experiment))),
+            manifest=update(str(summaries.report_manifest(PARAMS, experiment))),
             captions=update(str(places.report(experiment) / "captions.json")),
             table=report(
                 update(str(places.report(experiment) / "table.html")),
@@ -61,6 +61,6 @@ for experiment in PARAMS.experiments:
             runtime=60,
         params:
             experiment=experiment,
-            key=grid.report_key(PARAMS, experiment),
+            key=summaries.report_key(PARAMS, experiment),
         shell:
             "mtlbench report {params.experiment:q} --key {params.key:q} > {log:q} 2>&1"

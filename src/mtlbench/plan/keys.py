@@ -10,6 +10,8 @@ import json
 import math
 from typing import Any
 
+from mtlbench.system.errors import ParamsError
+
 Spec = dict[str, Any]
 
 
@@ -29,6 +31,15 @@ def key(spec: Any) -> str:
 def manifest_name(key_: str) -> str:
     """The file name of a manifest."""
     return f"manifest.{key_}.json"
+
+
+def check_planned(what: str, found: str, planned: str | None) -> None:
+    """Refuse a job whose parameters were edited after it was planned; raises ParamsError."""
+    if planned is not None and planned != found:
+        raise ParamsError(
+            f"{what}: this job was planned for key {planned}, but params.yaml now gives {found}: it was edited since. "
+            "Start Snakemake again."
+        )
 
 
 def _normal(value: Any) -> Any:

@@ -30,7 +30,7 @@ _APART = (
     "mtlbench.datasets.raw.accounts", "mtlbench.datasets.raw.download", "mtlbench.datasets.raw.files",
     "mtlbench.datasets.raw.http", "mtlbench.datasets.raw.packages", "mtlbench.datasets.raw.progress",
     "mtlbench.training.watch", "mtlbench.training.progress", "mtlbench.training.checkpoint",
-    "mtlbench.training.state", "mtlbench.training.usable", "mtlbench.training.segments",
+    "mtlbench.training.saving", "mtlbench.training.state", "mtlbench.training.usable", "mtlbench.training.segments",
     "mtlbench.training.processes.signals", "mtlbench.training.processes.launch",
 )  # fmt: skip
 

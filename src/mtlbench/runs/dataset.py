@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mtlbench.plan.grid import PreparedDataset
+from mtlbench.plan.prepared import PreparedDataset
 from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DamagedError
 

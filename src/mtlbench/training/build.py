@@ -24,10 +24,9 @@ from mtlbench.training.arrays import PreparedArrays
 from mtlbench.training.constant import constant_baseline
 from mtlbench.training.data import Split
 from mtlbench.training.domains import batches_of, domains_of
-from mtlbench.training.loop import Data, Trainer
 from mtlbench.training.processes.ranks import ALONE, Ranks
 from mtlbench.training.seeds import derive
-from mtlbench.training.state import Identity
+from mtlbench.training.trainer import Data, Identity, Trainer
 from mtlbench.weightings import Weighting
 
 

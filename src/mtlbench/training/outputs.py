@@ -17,8 +17,8 @@ from mtlbench.training import history
 from mtlbench.training.description import NAME, describe
 from mtlbench.training.domains import answers, domains_of
 from mtlbench.training.evaluate import Evaluation, evaluate
-from mtlbench.training.loop import Trainer
 from mtlbench.training.masks import attention_masks
+from mtlbench.training.trainer import Trainer
 
 #: Test images whose predictions are kept for the report.
 SAMPLES = 6

@@ -11,11 +11,12 @@ from mtlbench.runs import provenance, store
 from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.system.errors import DivergedError
 from mtlbench.system.lease import Lease
-from mtlbench.training import checkpoint
+from mtlbench.training import checkpoint, loop
 from mtlbench.training.build import make_trainer
-from mtlbench.training.loop import Trainer
 from mtlbench.training.outputs import cost, write_outputs
 from mtlbench.training.processes.ranks import Ranks
+from mtlbench.training.saving import resume
+from mtlbench.training.trainer import Trainer
 from mtlbench.training.watch import watched
 
 
@@ -26,10 +27,10 @@ def take_part(ranks: Ranks, device: str, cell: Cell, runtime: Runtime, holder: L
     """
     runtime = runtime.model_copy(update={"device": device})
     trainer, facts = make_trainer(cell, runtime, places.work_folder(cell.key), ranks)
-    continued = trainer.resume()
+    continued = resume(trainer)
     try:
         with watched(cell, trainer, holder, continued) if ranks.first else nullcontext():
-            trainer.run()
+            loop.run(trainer)
         outcome = {"status": "complete"}
     except DivergedError as error:
         if not record_divergence:

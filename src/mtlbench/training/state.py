@@ -1,30 +1,16 @@
 """The state of a run between two steps: taken for a checkpoint, and put back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mtlbench.training.segments import changes, continued
-
-if TYPE_CHECKING:
-    from mtlbench.training.loop import Trainer
+from mtlbench.training.trainer import Trainer
 
 #: Raised by hand when the form of a state changes.
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Whose state it is: the cell's key, its path for people, {array: SHA-256} of the data that it reads, and
-    {file: digest} of the code that computes it."""
-
-    key: str
-    cell: str
-    data: Mapping[str, str]
-    code: Mapping[str, str]
-
-
-def take(trainer: "Trainer") -> dict[str, Any]:
+def take(trainer: Trainer) -> dict[str, Any]:
     """Everything that the run needs to go on from its next step, as tensors and plain values."""
     return {
         "format": FORMAT,
@@ -45,7 +31,7 @@ def take(trainer: "Trainer") -> dict[str, Any]:
     }
 
 
-def put(trainer: "Trainer", state: Mapping[str, Any]) -> list[str]:
+def put(trainer: Trainer, state: Mapping[str, Any]) -> list[str]:
     """Go on from a usable state (see ``usable.py``); returns the names of what is not as it was when it was saved."""
     trainer.model.load_state_dict(state["model"])
     trainer.weighting.load_state_dict(state["weighting"])

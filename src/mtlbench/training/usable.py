@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mtlbench.training.state import FORMAT
-
-if TYPE_CHECKING:
-    from mtlbench.training.loop import Trainer
+from mtlbench.training.trainer import Trainer
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "format": int, "key": str, "cell": str, "data": dict, "segments": list, "epoch": int, "step": int, "seconds": float,
@@ -19,7 +17,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
-def problem(trainer: "Trainer", state: Any) -> str:
+def problem(trainer: Trainer, state: Any) -> str:
     """Why a run that has not begun cannot go on from this state, as the end of a sentence; "" when it can."""
     if not isinstance(state, dict):
         return f"holds a {type(state).__name__} and no state"
@@ -42,7 +40,7 @@ def problem(trainer: "Trainer", state: Any) -> str:
         return f"does not fit this network ({type(error).__name__}: {error})"
 
 
-def _misfit(trainer: "Trainer", state: Mapping[str, Any]) -> str:
+def _misfit(trainer: Trainer, state: Mapping[str, Any]) -> str:
     weights = trainer.model.state_dict()
     like = next(iter(trainer.model.parameters()))
     lazy = trainer.weighting.lazy_shapes(trainer.shared)
@@ -77,7 +75,7 @@ def _tensors(what: str, found: Mapping[str, Any], wanted: Mapping[str, Tensor]) 
     return ""
 
 
-def _sums(trainer: "Trainer", state: Mapping[str, Any]) -> dict[str, Tensor]:
+def _sums(trainer: Trainer, state: Mapping[str, Any]) -> dict[str, Tensor]:
     """The form of an epoch's sums: none before its first step, and what a method logs is a single number."""
     if state["step"] == 0:
         return {}
@@ -114,7 +112,7 @@ def _optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> st
     return ""
 
 
-def _record(trainer: "Trainer", state: Mapping[str, Any]) -> str:
+def _record(trainer: Trainer, state: Mapping[str, Any]) -> str:
     """What is wrong with the position, the record of the epochs so far, and what is told in the manifest."""
     epoch, step, rows, best = state["epoch"], state["step"], state["rows"], state["best"]
     if not (0 <= epoch <= trainer.training.epochs and 0 <= step <= trainer.steps and len(rows) == epoch):

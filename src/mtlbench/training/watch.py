@@ -10,9 +10,9 @@ from typing import Any
 from mtlbench.plan.grid import Cell
 from mtlbench.system.console import progress_bar
 from mtlbench.system.lease import Lease
-from mtlbench.training.loop import Hooks, Trainer
 from mtlbench.training.processes.signals import StopSignal
 from mtlbench.training.progress import Progress
+from mtlbench.training.trainer import Hooks, Trainer
 
 logger = logging.getLogger(__name__)
 

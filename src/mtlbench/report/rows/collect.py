@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mtlbench.plan import grid, task_options
+from mtlbench.plan import grid, prepared, summaries, task_options
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.plan.registry import entry
@@ -72,7 +72,7 @@ def _dataset(params: Params, name: str, manifests: dict[str, Manifest]) -> Datas
     """What the cells say of their data; what the dataset's class knows when there is no cell."""
     for manifest in manifests.values():
         return DatasetFacts.of_cell(manifest)
-    data = grid.dataset(params, grid.experiment(params, name).dataset)
+    data = prepared.dataset(params, grid.experiment(params, name).dataset)
     made = data.build()
     return DatasetFacts(
         name=data.name, key=data.key, size=made.size, tasks=made.tasks, note=made.note, images={}, constant={},
@@ -115,7 +115,7 @@ def _title(kind: str, label: str, name: str) -> str:
 
 def _selection(params: Params, name: str) -> tuple[dict[str, Any] | None, list[str]]:
     """(the content of the search's selection, what is wrong with it); None without a search or before the choice."""
-    path = grid.selection_manifest(params, name)
+    path = summaries.selection_manifest(params, name)
     if path is None or not path.exists():
         return None, []
     try:
