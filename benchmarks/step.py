@@ -22,7 +22,7 @@ from mtlbench.system.console import console
 from mtlbench.training.build import make_trainer
 from mtlbench.training.data import in_batches
 from mtlbench.training.device import peak_memory
-from mtlbench.training.loop import Part
+from mtlbench.training.step import Part, train_step
 
 
 def step(params: Params, experiment: str, steps: int) -> None:
@@ -68,7 +68,7 @@ def measure(cell: grid.Cell, runtime: dict[str, Any], steps: int, layout: str) -
             if layout == "contiguous":
                 batch["image"] = batch["image"].contiguous()
             begin = time.perf_counter()
-            trainer._train_step([Part(tasks, batch)], 1e-4)
+            train_step(trainer, [Part(tasks, batch)], 1e-4)
             if trainer.device.type == "cuda":
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - begin)

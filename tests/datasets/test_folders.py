@@ -12,7 +12,7 @@ from mtlbench.datasets.folders import Folders
 from mtlbench.datasets.prepared.layout import check_image, maps_of
 from mtlbench.datasets.prepared.prepare import check_prepared, prepare
 from mtlbench.datasets.raw.photos import SUFFIXES
-from mtlbench.plan import grid
+from mtlbench.plan import prepared
 from mtlbench.plan.params import load
 from mtlbench.system.errors import DataError, ParamsError
 
@@ -323,8 +323,8 @@ def test_preparing_tells_every_defect_and_every_empty_file(raw: Path, tmp_path: 
 def test_another_file_is_another_key(raw: Path, project: Path, edit: Callable[[str, str], None]) -> None:
     block = {**OPTIONS, "kind": "folders", "source": str(raw)}
     edit("datasets:\n", f"datasets:\n  mine: {block}\n".replace("'", '"'))
-    before = grid.dataset(load(), "mine").key
+    before = prepared.dataset(load(), "mine").key
     grey(raw / "labels/hall_1.png", 3)
-    changed = grid.dataset(load(), "mine").key
+    changed = prepared.dataset(load(), "mine").key
     (raw / "train.txt").write_text("hall_1\n")
-    assert len({before, changed, grid.dataset(load(), "mine").key}) == 3
+    assert len({before, changed, prepared.dataset(load(), "mine").key}) == 3
