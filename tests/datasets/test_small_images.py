@@ -10,7 +10,7 @@ import pytest
 
 from mtlbench.datasets.embedded.domains import DOMAINS, FORMS, pictures_of
 from mtlbench.datasets.small_images import SmallImages
-from mtlbench.plan import grid, prepared
+from mtlbench.plan import prepared
 from mtlbench.plan.params import load
 from mtlbench.system.errors import DataError
 
@@ -32,11 +32,11 @@ def packages_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
         monkeypatch.setattr(importlib.util, "find_spec", find)
         pictures_of.cache_clear()
-        grid._dataset.cache_clear()
+        prepared._dataset.cache_clear()
 
     yield put  # type: ignore[misc]
     pictures_of.cache_clear()
-    grid._dataset.cache_clear()
+    prepared._dataset.cache_clear()
 
 
 def images(domain: str, side: int, split: str) -> np.ndarray:
