@@ -192,12 +192,17 @@ def list_(
 @app.command()
 def status(
     experiment: Annotated[str | None, typer.Argument(help="one experiment; default: those under run:")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="show it anew until every run has ended")] = False,
+    seconds: Annotated[float, typer.Option(min=0.2, help="with --watch: seconds between two looks")] = 5,
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Show the grid: done, running with its ETA, pending, failed with the reason."""
     from mtlbench.runs import status as module
 
-    module.show(_params(params), experiment)
+    if watch:
+        module.watch(lambda: _params(params), experiment, seconds)
+    else:
+        module.show(_params(params), experiment)
 
 
 @app.command()

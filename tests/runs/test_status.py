@@ -129,6 +129,23 @@ def test_the_table_shows_every_cell(project, capsys) -> None:
     assert "tiny: 5 pending" in printed
 
 
+def test_watching_ends_when_every_run_has_ended(project, monkeypatch, capsys) -> None:
+    looks: list[int] = []
+
+    def finish_one(seconds: float) -> None:
+        """A run ends between two looks."""
+        assert seconds == 2
+        cells = [one for one in grid.every_cell(load(), "tiny") if not one.manifest.exists()]
+        looks.append(len(cells))
+        record = {"key": cells[0].key, "spec": cells[0].spec, "outputs": {}, "data": {}, "dataset": {}}
+        write_json(cells[0].manifest, {**record, "seconds_total": 5.0, "status": "complete"})
+
+    monkeypatch.setattr(status.time, "sleep", finish_one)
+    status.watch(load, None, 2)
+    assert looks == [5, 4, 3, 2, 1]
+    assert "tiny: 5 done" in capsys.readouterr().out.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0, "0 s"), (59.9, "59 s"), (60, "1 min 00 s"), (3599, "59 min 59 s"), (7260, "2 h 01 min")]
 )

@@ -28,6 +28,10 @@ class Runtime(_Block):
         Literal["auto", "device", "host"],
         Field(description="where the prepared arrays stay: on the device, in pinned memory, or auto by size"),
     ]
+    tracker: Annotated[
+        Literal["none", "tensorboard", "dvclive", "mlflow"],
+        Field(description="where else each run is written while it trains (the extra `trackers`); changes no number"),
+    ] = "none"
 
     @pydantic.field_validator("device")
     @classmethod

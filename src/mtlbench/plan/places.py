@@ -17,11 +17,12 @@ _DATA, _RESULTS, _WORK = Path("data"), Path("results"), Path("work")
 
 #: Raw files and prepared arrays, a folder for each dataset.
 DATA, RAW, PREPARED = _DATA, _DATA / "raw", _DATA / "prepared"
-#: Small results, versioned: the cells' files, tidy tables, reports, and the two files that DVC shows.
+#: Small results, versioned: the cells' files, tidy tables, reports, and what DVC shows: a file for each row of a table,
+#: and one of curves.
 RESULTS, CELLS, SUMMARIES, REPORTS = _RESULTS, _RESULTS / "cells", _RESULTS / "summary", _RESULTS / "report"
 #: What searches chose, small and versioned by git, so that a clone knows the settings of its final runs.
 SELECTIONS = _RESULTS / "selection"
-METRICS, CURVES = _RESULTS / "metrics.json", _RESULTS / "curves.csv"
+METRICS, CURVES = _RESULTS / "metrics", _RESULTS / "curves.csv"
 #: What is committed with the repository: small tables and figures, and the small files of finished cells.
 SHIPPED_CELLS = _RESULTS / "shipped" / "cells"
 #: The networks' weights, versioned apart because they are large.
@@ -72,6 +73,16 @@ def digests() -> Path:
 def counts(key: str) -> Path:
     """Parameters and operations of all models for one set of tasks and size; may be deleted at any time."""
     return _WORK / "counts" / f"{key}.json"
+
+
+def tracked(tracker: str) -> Path:
+    """What `runtime.tracker` writes of the runs, beside their results; may be deleted at any time."""
+    return _WORK / "tracked" / tracker
+
+
+def vega() -> Path:
+    """The scripts that draw the page of `dvc plots show`; may be deleted at any time."""
+    return _WORK / "vega"
 
 
 def summary(experiment: str) -> Path:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,16 +111,33 @@ def failure_reason(cell: Cell) -> str | None:
     return None
 
 
-def show(params: Params, experiment: str | None) -> None:
-    """Print a table for each experiment."""
+def watch(params: Callable[[], Params], experiment: str | None, seconds: float) -> None:
+    """Print the tables every so many seconds, on a terminal in the same place, until every run has ended or Ctrl-C.
+
+    ``params`` are read anew for each look.
+    """
     out = console()
+    with suppress(KeyboardInterrupt):
+        while True:
+            out.clear()
+            if all(one.name in _ENDED or one.name.startswith("done") for one in show(params(), experiment)):
+                return
+            time.sleep(seconds)
+
+
+def show(params: Params, experiment: str | None) -> list[State]:
+    """Print a table for each experiment; returns the states."""
+    out = console()
+    found: list[State] = []
     for name in [experiment] if experiment else params.run:
         states = [state(cell) for cell in grid.every_cell(params, name)]
+        found += states
         out.print(_table(name, states))
         counts = Counter(s.name for s in states)
         line = f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items())
         left = remaining(states)
         out.print(line if left is None else f"{line}; about {duration(left)} left at this pace")
+    return found
 
 
 def remaining(states: Sequence[State]) -> float | None:
@@ -147,6 +164,8 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
+#: States that only a person or a new Snakemake changes.
+_ENDED = ("diverged", "failed", "damaged")
 _COLOURS = {
     "done": "green",
     "starting": "cyan",

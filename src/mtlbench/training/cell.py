@@ -9,6 +9,7 @@ from mtlbench.runs import derived, shipped, store
 from mtlbench.runs.manifest import read_cell
 from mtlbench.system.errors import BusyError, DivergedError
 from mtlbench.system.lease import Lease, lease
+from mtlbench.training import tracking
 from mtlbench.training.processes.launch import device_names, launch
 from mtlbench.training.progress import event_log
 from mtlbench.training.run import take_part
@@ -52,6 +53,7 @@ def run_cell(
 
 
 def _train_into_store(cell: Cell, runtime: Runtime, holder: Lease, record_divergence: bool) -> None:
+    tracking.use(runtime.tracker)
     with event_log(cell, places.work_folder(cell.key)):
         devices = device_names(runtime, cell.recipe.training.processes)
         launch(devices, take_part, cell, runtime, holder, record_divergence)

@@ -12,6 +12,7 @@ from mtlbench.system.console import progress_bar
 from mtlbench.system.lease import Lease
 from mtlbench.training.processes.signals import StopSignal
 from mtlbench.training.progress import Progress
+from mtlbench.training.tracking import tracked
 from mtlbench.training.trainer import Hooks, Trainer
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def watched(cell: Cell, trainer: Trainer, holder: Lease, continued: bool) -> Ite
     with ExitStack() as stack:
         signals = stack.enter_context(StopSignal())
         show = stack.enter_context(progress_bar(cell.path)) if sys.stderr.isatty() else None
+        track = stack.enter_context(tracked(cell))
         if show is not None:
             show(trainer.epoch, epochs)
         progress = Progress(cell, epochs, trainer.work / "progress.json", trainer.epoch, pid)
@@ -39,6 +41,7 @@ def watched(cell: Cell, trainer: Trainer, holder: Lease, continued: bool) -> Ite
             if show is not None:
                 show(row["epoch"] + 1, epochs, text)
             logger.info("%s: epoch %d/%d, training loss: %s", cell.path, row["epoch"] + 1, epochs, text)
+            track(row)
 
         def advance(epoch: int, step: int, steps: int) -> None:
             if progress.advance(epoch + step / steps):
