@@ -6,7 +6,7 @@ from pathlib import Path
 from mtlbench import pipeline
 from mtlbench.plan import places, summaries
 from mtlbench.plan.params import load
-from mtlbench.system.files import write_json
+from mtlbench.system.files import read_json, write_json
 
 
 def test_joined_curves_are_quoted_and_keep_their_columns(project: Path) -> None:
@@ -21,9 +21,10 @@ def test_joined_curves_are_quoted_and_keep_their_columns(project: Path) -> None:
     }
     for name, lines in rows.items():
         folder = places.summary(name)
-        write_json(folder / "metrics.json", {})
+        write_json(folder / "metrics.json", {f"{name}.dwa": {"depth_abs_error": 0.5}})
         (folder / "curves.csv").write_text("\n".join(lines) + "\n")
         summaries.summary_manifest(load(), name).write_text("{}")
+    write_json(places.METRICS / "gone" / "net.dwa.json", {})
     pipeline.join(load())
     with open(places.CURVES, encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
@@ -31,3 +32,6 @@ def test_joined_curves_are_quoted_and_keep_their_columns(project: Path) -> None:
         {"experiment": "tiny", "model": 'a, "b"', "value": "1", "more": ""},
         {"experiment": "other", "model": "c", "value": "3", "more": "2"},
     ]
+    metrics = {path.relative_to(places.METRICS).as_posix(): read_json(path) for path in places.METRICS.rglob("*.json")}
+    assert metrics == {f"{name}/{name}.dwa.json": {"depth_abs_error": 0.5} for name in rows}
+    assert {path.name for path in places.vega().iterdir()} == {"vega.js", "vega-lite.js", "vega-embed.js"}

@@ -1,6 +1,7 @@
 """What the verbs around training do: download, prepare, select, aggregate, report."""
 
 import csv
+import importlib.util
 import io
 import logging
 from collections.abc import Sequence
@@ -155,7 +156,11 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
 
 
 def join(params: Params) -> None:
-    """The summaries of the experiments under run: in two files of fixed names, for DVC's metrics and plots."""
+    """The summaries of the experiments under run: in places of fixed names, for DVC's metrics and plots.
+
+    A file of metrics for each row of a table, so that `dvc metrics show` has a line for each. The scripts that draw the
+    curves are put beside them, where Snakemake has them, so that `dvc plots show` needs no network.
+    """
     metrics: dict[str, Any] = {}
     curves: list[dict[str, str]] = []
     for name in params.run:
@@ -165,10 +170,24 @@ def join(params: Params) -> None:
         metrics[name] = read_json(folder / "metrics.json")
         with open(folder / "curves.csv", encoding="utf-8", newline="") as file:
             curves += [{"experiment": name, **row} for row in csv.DictReader(file)]
-    write_json(places.METRICS, metrics)
+    with replacing(places.METRICS, "metrics for DVC") as made:
+        for name, rows in metrics.items():
+            for row, values in rows.items():
+                write_json(made / name / f"{row}.json", values)
+    _take_vega()
     text = io.StringIO()
     columns = list(dict.fromkeys(column for row in curves for column in row))  # experiments differ in their tasks
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(curves)
     write_text(places.CURVES, text.getvalue())
+
+
+def _take_vega() -> None:
+    """Copy the Vega scripts that Snakemake ships for its own reports; nothing where it ships none."""
+    found = importlib.util.find_spec("snakemake")
+    for place in found.submodule_search_locations or () if found else ():
+        for name in ("vega", "vega-lite", "vega-embed"):
+            script = Path(place) / "assets" / "data" / name / f"{name}.js"
+            if script.is_file():
+                write_text(places.vega() / script.name, script.read_text(encoding="utf-8"))

@@ -1,6 +1,10 @@
 """DVC records what Snakemake made: the real DVC with the default remote, in a home folder of its own."""
 
 import json
+import re
+import shutil
+
+import pytest
 
 from mtlbench.plan import places
 
@@ -23,10 +27,23 @@ def test_a_fresh_clone_with_pulled_results_has_nothing_to_do(recorded) -> None:
 
 def test_metrics_and_plots_show_the_numbers_of_the_report(recorded) -> None:
     shown = json.loads(recorded.run("dvc", "metrics", "show", "--json").stdout)
-    metrics = json.loads((recorded.folder / places.METRICS).read_text())
-    assert shown[""]["data"][str(places.METRICS)]["data"] == metrics
+    metrics = json.loads((recorded.folder / places.SUMMARIES / "tiny/metrics.json").read_text())
+    files = {name: str(places.METRICS / "tiny" / f"{name}.json") for name in metrics}
+    assert {name: shown[""]["data"][file]["data"] for name, file in files.items()} == metrics
+    lines = recorded.run("dvc", "metrics", "show").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == sorted(files.values()), "a line for each row of the table"
+
+
+def test_plots_are_drawn_without_a_network(recorded) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("no chromium")
     recorded.run("dvc", "plots", "show", "-o", "plots")
-    assert "segnet_split" in (recorded.folder / "plots/index.html").read_text()
+    page = recorded.folder / "plots/index.html"
+    offline = ("--headless", "--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=10000")
+    drawn = recorded.run(browser, *offline, "--dump-dom", page.as_uri()).stdout
+    titles = re.findall(r">(tiny: [a-z_ ]+)<", drawn)
+    assert len(titles) == len(set(titles)) == 6, "a panel for the loss and the first metric of each task"
 
 
 def test_params_diff_names_the_change(recorded) -> None:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -137,23 +139,24 @@ def reported(checkout: Checkout) -> dict[str, float]:
     return table["value"].astype(float).groupby(row + " " + column).mean().to_dict()
 
 
-def flat(metrics: dict) -> dict[str, float]:
-    """{"row column": value} of metrics.json."""
-    return {f"{row} {column}": value for row, values in metrics["tiny"].items() for column, value in values.items()}
+def flat(files: dict[str, dict]) -> dict[str, Any]:
+    """{"row column": value} of {file of a row: {column: value}}."""
+    rows = {Path(file).relative_to(places.METRICS / "tiny").stem: values for file, values in files.items()}
+    return {f"{row} {column}": value for row, values in rows.items() for column, value in values.items()}
 
 
 def test_metrics_are_those_of_the_report(recorded) -> None:
     files = json.loads(recorded.run("dvc", "metrics", "show", "--json").stdout)[""]["data"]
-    values = flat(files[str(places.METRICS)]["data"])
+    values = flat({file: found["data"] for file, found in files.items()})
     assert values == pytest.approx(reported(recorded), abs=1e-8)
     assert len(values) > 30
 
 
 @pytest.mark.slow
 def test_metrics_diff_is_the_difference_of_the_reports(recorded, tried) -> None:
-    diff = json.loads(tried.run("dvc", "metrics", "diff", "--json").stdout)[str(places.METRICS)]
+    diff = flat(json.loads(tried.run("dvc", "metrics", "diff", "--json").stdout))
     before, now = reported(recorded), reported(tried)
-    found = {" ".join(name.removeprefix("tiny.").rsplit(".", 1)): values["diff"] for name, values in diff.items()}
+    found = {name: values["diff"] for name, values in diff.items()}
     changed = {name: now[name] - before[name] for name in now if abs(now[name] - before[name]) > 1e-8}
     assert changed.keys() <= found.keys()
     assert found == pytest.approx({name: now[name] - before[name] for name in found}, abs=2e-9)
@@ -211,10 +214,11 @@ def test_queued_experiments_run_one_after_the_other_and_share_what_is_done(recor
     assert status.count("Success") == 2, status
     for name in ("four", "five"):
         log = queue.run("dvc", "queue", "logs", name).stdout
-        assert log.count("localrule train:") == 1, "the other cells come from DVC's cache"
-    found = {name: one["metrics"][str(places.METRICS)]["data"] for name, one in shown(queue).items()}
+        assert log.count("(Rule: train)") == 1, "the other cells come from DVC's cache"
+    row = str(places.METRICS / "tiny" / "segnet_split.dwa.json")
+    found = {name: one["metrics"][row]["data"] for name, one in shown(queue).items()}
     assert set(found) == {"four", "five"}
-    rows = [found[name]["tiny"]["segnet_split.dwa"]["depth_abs_error"] for name in ("four", "five")]
+    rows = [found[name]["depth_abs_error"] for name in ("four", "five")]
     assert rows[0] != rows[1]
     queue.run("dvc", "exp", "apply", "four")
     assert "Nothing to be done" in queue.snakemake("-n")

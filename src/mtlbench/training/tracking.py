@@ -89,7 +89,7 @@ def numbers(row: Mapping[str, Any]) -> dict[str, float]:
 def _tensorboard(cell: Cell) -> Opened:
     from torch.utils.tensorboard import SummaryWriter
 
-    writer: Any = SummaryWriter(str(places.tracked("tensorboard") / cell.path))  # type: ignore[no-untyped-call]
+    writer: Any = SummaryWriter(str(places.tracked("tensorboard") / cell.path))
 
     def log(epoch: int, row: Mapping[str, float]) -> None:
         for name, value in row.items():
@@ -100,10 +100,10 @@ def _tensorboard(cell: Cell) -> Opened:
 
 
 def _dvclive(cell: Cell) -> Opened:
-    from dvclive import Live
+    from dvclive.live import Live
 
     folder = str(places.tracked("dvclive") / cell.path)
-    live = Live(dir=folder, resume=True, save_dvc_exp=False, report=None, dvcyaml=None)
+    live: Any = Live(dir=folder, resume=True, save_dvc_exp=False, report=None, dvcyaml=None)
 
     def log(epoch: int, row: Mapping[str, float]) -> None:
         live.step = epoch
