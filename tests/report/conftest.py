@@ -18,6 +18,7 @@ from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.runs.manifest import write as write_manifest
+from mtlbench.runs.select import Trial, choose
 from mtlbench.tasks import Task, make_tasks, totals
 
 CLASSES = ["bed", "books", "ceiling", "chair", "floor", "table", "wall"]
@@ -212,6 +213,58 @@ def make_report(
     return ReportInput(**{**fields, **changes})
 
 
+def make_searched(
+    root: Path, weightings: Sequence[str] = ("equal", "dwa", "static", "frozen"), seeds: Sequence[int] = (0, 1, 2),
+    trials: int = 3, **changes: Any,
+) -> ReportInput:  # fmt: skip
+    """``make_report`` of one model with the search of its rows: trials with held-out curves, and what they chose."""
+    report = make_report(root, ("segnet_mtan",), weightings, seeds, **changes)
+    data = scenes(10, (24, 32))
+    found: dict[str, tuple[CellInput, ...]] = {}
+    for cell in report.cells:
+        name = f"{cell.model}/{cell.weighting}"
+        if name not in found:
+            found[name] = tuple(_write_trial(root, cell, number, report, data) for number in range(trials))
+    cells = tuple(replace(cell, **_of_dwa(cell)) for cell in report.cells)
+    return replace(report, cells=cells, trials=found, selection=_selection(report, found))
+
+
+def _of_dwa(cell: CellInput) -> dict[str, str]:
+    """The row "frozen" takes the mean weights of dwa, as collect.py says it."""
+    if cell.weighting != "frozen":
+        return {}
+    return {"weighting_kind": "static", "mean_of": "dwa", "weighting_title": "Frozen mean weights of dwa"}
+
+
+def _write_trial(root: Path, cell: CellInput, number: int, report: ReportInput, data: dict[str, Any]) -> CellInput:
+    path = f"test/{cell.model}/{cell.weighting}/trial{number}"
+    errors = {task: skill(0, len(cell.weighting), number, t) - 0.03 * number for t, task in enumerate(cell.tasks)}
+    key = write_cell(
+        root / path, cell.tasks, cell.weighting, 100 + number, errors, data, dict(report.tasks), {"path": path},
+    )  # fmt: skip
+    return replace(cell, path=path, folder=root / path, key=key, seed=1000)
+
+
+def _selection(report: ReportInput, trials: dict[str, tuple[CellInput, ...]]) -> dict[str, Any]:
+    """Held-out numbers are the test numbers of the next trial, so that the two sets choose otherwise."""
+    metrics = {name: task.metrics for name, task in make_tasks(dict(report.tasks)).items()}
+    rows = {}
+    for name, cells in trials.items():
+        values = [json.loads((cell.folder / "metrics.json").read_text())["reported"] for cell in cells]
+        rows[name] = [
+            Trial(number, cell.key, _trial_spec(cell, number), values[(number + 1) % len(values)], 1e10, 2)
+            for number, cell in enumerate(cells)
+        ]
+    return choose(rows, [f"segnet_single/only_{task}" for task in report.tasks], metrics)
+
+
+def _trial_spec(cell: CellInput, number: int) -> dict[str, Any]:
+    optimizer = {"name": "adam", "learning_rate": 1e-3 * 2**number, "weight_decay": 0.0}
+    options = {"weights": {"segmentation": 1.0 + number / 2, "depth": 0.75, "normals": 1.25 - number / 2}}
+    weighting = {"kind": cell.weighting, "options": options if cell.weighting in ("static", "frozen") else {}}
+    return {"training": {"optimizer": optimizer}, "model": {"options": {"width": 1.0}}, "weighting": weighting}
+
+
 @pytest.fixture(scope="session")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ReportInput]:
     """``make_report`` in a folder of its own."""
@@ -222,6 +275,18 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ReportInput]
 def report(make: Callable[..., ReportInput]) -> ReportInput:
     """Two models, two weightings, two seeds and the single-task baseline. Tests must not change its files."""
     return make()
+
+
+@pytest.fixture(scope="session")
+def searched_report(tmp_path_factory: pytest.TempPathFactory) -> ReportInput:
+    """One model with four weightings, three seeds, the baseline, and the search of all. Tests must not change it."""
+    return make_searched(tmp_path_factory.mktemp("searched"))
+
+
+@pytest.fixture(scope="session")
+def searched_analysis(searched_report: ReportInput) -> Analysis:
+    """What is computed from it."""
+    return analyse(load_grid(searched_report))
 
 
 @pytest.fixture(scope="session")

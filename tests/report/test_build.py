@@ -59,7 +59,8 @@ def test_the_documentation_lists_every_figure(built: Path, repository: Path) -> 
     names = json.loads((built / "captions.json").read_text()).keys() - {"table"}
     assert [name for name in names if not any(one.fullmatch(name) for one in patterns.values())] == []
     # of weightings that record gradients, and of experiments with a search
-    rare = {"norms_MODEL", "cosines_MODEL", "search_best", "search_rates", "search_front_MODEL"}
+    searched = {"search_best", "search_rates", "search_front_MODEL", "search_cost", "equal_loss"}
+    rare = {"norms_MODEL", "cosines_MODEL", *searched}
     assert [n for n, one in patterns.items() if n not in rare and not any(map(one.fullmatch, names))] == []
 
 

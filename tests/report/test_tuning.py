@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.tuning import expected_best, fixed_weights, tuned, undominated
-from mtlbench.report.figures.fronts import front, fronts
+from mtlbench.report.evidence.fronts import fixed_row, front, undominated
+from mtlbench.report.evidence.tuning import expected_best, tuned
+from mtlbench.report.figures.fronts import fronts
 from mtlbench.report.figures.tuning import best_of_trials, rates
 from mtlbench.report.page.tuning import chosen_settings
 from mtlbench.report.rows import collect
+from mtlbench.report.rows.grid import Row
 from mtlbench.report.rows.text import training_text
 from mtlbench.runs.manifest import write as write_manifest
 
@@ -40,7 +42,7 @@ def row(kind: str, chosen: int | None, *trials: dict[str, Any]) -> dict[str, Any
 
 @pytest.fixture(scope="module")
 def searched(analysis: Analysis) -> Analysis:
-    """The made-up grid with a search of three trials."""
+    """The made-up grid, one row of it fixed weights, with the selection of a search of three trials without files."""
     rows = {
         "segnet_mtan/equal": row(
             "equal", 1, trial(0, 1e-3, (0.5, 1.0, 40)), trial(1, 1e-2, (0.6, 0.9, 44)), trial(2, 1e-1, None)
@@ -52,7 +54,16 @@ def searched(analysis: Analysis) -> Analysis:
         "segnet_single/only_depth": row("equal", None, *(trial(i, 10.0**i, None) for i in range(3))),
     }  # fmt: skip
     selection = {"rule": "primary_gain", "text": "the largest", "reference": REFERENCE, "rows": rows}
-    return Analysis(replace(analysis.grid, input=replace(analysis.grid.input, selection=selection)), analysis.evidence)
+    found = [static(one) if one.weighting == "dwa" else one for one in analysis.grid.rows]
+    grid = replace(analysis.grid, rows=tuple(found), input=replace(analysis.grid.input, selection=selection))
+    return Analysis(grid, analysis.evidence)
+
+
+def static(row: Row) -> Row:
+    """The same files as a row of fixed weights."""
+    return Row(
+        row.model, "static", tuple(replace(one, cell=replace(one.cell, weighting="static")) for one in row.cells)
+    )
 
 
 def test_the_expected_best_of_k_is_that_of_all_draws() -> None:
@@ -79,23 +90,22 @@ def test_who_is_beaten_by_fixed_weights() -> None:
 
 def test_the_table_says_what_was_chosen_and_what_was_lost(searched: Analysis) -> None:
     equal, static, single = chosen_settings(searched)
-    assert equal["Row"] == "segnet_mtan · equal"
-    assert equal["Chosen trial"] == "trial1 (of 3)"
-    assert equal["Chosen values of what was searched"] == "learning rate 0.01"
-    assert equal["Held-out score [%] ↑"] == "6.67"  # +20, +10, -10
-    assert equal["Without numbers"] == "1"
-    assert equal["Not beaten by fixed weights"] == "1 of 3"  # (0, 0, 0) is beaten by (10, 5, 2.5)
-    assert static["Chosen values of what was searched"] == "learning rate 0.001, weights depth 1.5"
-    assert single["Chosen trial"] == "–"
-    assert single["Chosen values of what was searched"] == "every trial diverged"
+    assert equal == {
+        "row": "segnet_mtan · equal", "trial": "1 (of 0 to 2)", "values": ["learning rate 0.01"],
+        "score": "6.67", "lost": "1",
+    }  # fmt: skip
+    assert static["values"] == ["learning rate 0.001", "weights: depth 1.5"]
+    assert single["row"] == "segnet_single · single-task, depth"
+    assert single["trial"] == "–"
+    assert single["values"] == ["every trial diverged"]
 
 
 def test_gains_are_positive_where_better(searched: Analysis) -> None:
     rows = tuned(searched.grid)
     assert rows[0].gains[1] == pytest.approx([20, 10, -10])
     assert np.isnan(rows[0].gains[2]).all()
-    assert fixed_weights(rows, "segnet_mtan") is rows[1].gains
-    assert fixed_weights(rows, "segnet_split") is None
+    assert fixed_row(rows, "segnet_mtan") is rows[1]
+    assert fixed_row(rows, "segnet_split") is None
 
 
 def test_the_selection_is_read_as_its_manifest_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +134,7 @@ def test_the_figures(searched: Analysis, analysis: Analysis, tmp_path: Path) -> 
     assert "only_depth" not in best.alt  # one metric alone judges a single-task network
     (task_by_task,) = fronts(searched, tmp_path)
     assert task_by_task.name == "search_front_segnet_mtan"
-    assert "front of fixed weights" in task_by_task.caption
+    assert "the front of fixed weights" in task_by_task.caption
     assert all((tmp_path / file).is_file() for file in (*best.files, *rate.files, *task_by_task.files))
     assert fronts(analysis, tmp_path) == []
     assert chosen_settings(analysis) == []

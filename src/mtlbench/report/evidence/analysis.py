@@ -11,6 +11,7 @@ from mtlbench.metrics.ranks import mean_ranks
 from mtlbench.report.evidence.comparisons import all_pairs, main_column, marks
 from mtlbench.report.evidence.pairs import PairTests
 from mtlbench.report.evidence.per_image import RowEvidence, collect
+from mtlbench.report.evidence.tuning import Tuned, tuned
 from mtlbench.report.rows.grid import DELTA_COLUMNS, Column, Grid, Row, mean
 
 
@@ -35,6 +36,11 @@ class Analysis:
     def pairs(self) -> dict[str, PairTests]:
         """{column name: tested pairs}."""
         return {column.name: all_pairs(self.grid, column, self.evidence) for column in self.columns}
+
+    @cached_property
+    def tuned(self) -> list[Tuned]:
+        """The rows of the experiment's search; [] without one."""
+        return tuned(self.grid)
 
     @cached_property
     def marks(self) -> dict[str, dict[str, str]]:

@@ -14,15 +14,16 @@ from mtlbench.report.evidence.statistics import LEVEL
 POWER = 0.8
 
 
-def detectable(tests: PairTests, seeds: int, planned: int) -> float:
+def detectable(tests: PairTests, seeds: int, planned: int, among: np.ndarray | None = None) -> float:
     """The true difference (stored unit) that ``planned`` seeds establish in POWER of repetitions; NaN if unknown.
 
     ``seeds`` is the number that ``tests`` rest on: the variance between seeds shrinks as 1 / n and gains degrees of
-    freedom as n - 1, that of the test images stays. It is the median over all tested pairs, against the first and
-    hardest step of Holm's correction.
+    freedom as n - 1, that of the test images stays. It is the median over all tested pairs (those where ``among``
+    (m, m) is true), against the first and hardest step of Holm's correction for as many.
     """
     upper = np.triu_indices(len(tests.slugs), 1)
     known = np.isfinite(tests.p_value[upper]) & (tests.error.variance[upper] > 0)
+    known &= True if among is None else among[upper]
     total, freedom, images = (
         part[upper][known] for part in (tests.error.variance, tests.error.freedom, tests.image_error)
     )

@@ -1,6 +1,6 @@
-"""What the trials of a search say: the chosen settings, how good the best of k trials is, and who beats fixed weights.
+"""What the trials of a search say: the chosen settings, and how good the best of k trials is.
 
-All numbers are on the held-out images; the content of selection.json is that of ``runs/select.py``.
+Scores and gains are on the held-out images; the content of selection.json is that of ``runs/select.py``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,9 @@ import numpy as np
 
 from mtlbench.metrics.delta_m import relative_gain
 from mtlbench.plan.names import ONLY
-from mtlbench.report.rows.grid import Column, Grid
+from mtlbench.report.rows.cells import LoadedCell
+from mtlbench.report.rows.grid import SINGLE, Column, Grid, Row
+from mtlbench.report.rows.text import task_title
 
 #: The weighting whose trials are fixed weights all over the simplex.
 STATIC = "static"
@@ -22,16 +24,19 @@ class Tuned:
     """One row of a search. ``scores`` (trials,) in percent, NaN for a trial without numbers; ``chosen`` its number.
 
     ``gains`` (trials, tasks) are of each task's primary metric over the reference in percent, positive is better.
-    ``settings`` are the values of the options that differ between the trials, one mapping for each trial.
+    ``settings`` are the values of the options that differ between the trials, one mapping for each trial. ``runs`` are
+    the trials' files, None where they are not those of the selection. ``fixed``: weights searched over the simplex.
     """
 
     model: str
     weighting: str
-    kind: str
+    title: str
+    fixed: bool
     chosen: int | None
     scores: np.ndarray
     gains: np.ndarray
     settings: tuple[Mapping[str, Any], ...]
+    runs: tuple[LoadedCell | None, ...]
 
     @property
     def single_task(self) -> bool:
@@ -56,12 +61,31 @@ def _row(grid: Grid, name: str, row: Mapping[str, Any], reference: Mapping[str, 
     trials = row["trials"]
     scores = np.array([np.nan if one["score"] is None else one["score"] for one in trials], float)
     columns = [column for column in grid.columns if column.metric.primary]
-    gains = [[_gain(one["held_out"], reference, column) for column in columns] for one in trials]
-    kind = (row.get("weighting") or {}).get("kind", weighting)
-    return Tuned(model, weighting, kind, row["chosen"], scores, np.array(gains, float), tuple(_settings(trials)))
+    gains = [[gain(one["held_out"], reference, column) for column in columns] for one in trials]
+    runs = {one.cell.key: one for one in grid.trials.get(name, ())}
+    return Tuned(
+        model, weighting, _title(grid, model, weighting),
+        any(fixed_weights(one) and (one.model, one.weighting) == (model, weighting) for one in grid.rows),
+        row["chosen"], scores, np.array(gains, float).reshape(len(trials), len(columns)), tuple(_settings(trials)),
+        tuple(runs.get(one["key"]) for one in trials),
+    )  # fmt: skip
 
 
-def _gain(values: Mapping[str, Any], reference: Mapping[str, Any], column: Column) -> float:
+def fixed_weights(row: Row) -> bool:
+    """Whether a row's weights are fixed and its own: searched where there is a search, not another row's means."""
+    return row.weighting_kind == STATIC and not row.mean_of
+
+
+def _title(grid: Grid, model: str, weighting: str) -> str:
+    """Model and weighting for people, as the tables have them; of a single-task network also its task."""
+    name = grid.titles.get(model, model)
+    if weighting.startswith(ONLY):
+        return f"{name} · {SINGLE}, {task_title(weighting.removeprefix(ONLY)).lower()}"
+    return f"{name} · {grid.titles.get(weighting, weighting)}"
+
+
+def gain(values: Mapping[str, Any], reference: Mapping[str, Any], column: Column) -> float:
+    """The gain in a column's metric over the reference, both {task: {metric: value}}, in percent; NaN if unknown."""
     value, base = (_value(one, column.task, column.metric.name) for one in (values, reference))
     return float(relative_gain(value, base, column.metric))
 
@@ -90,18 +114,3 @@ def expected_best(scores: np.ndarray) -> np.ndarray:
     ordered = np.sort(np.where(np.isnan(scores), np.nanmin(scores), scores))
     below = (np.arange(count + 1)[:, None] / count) ** np.arange(1, count + 1)
     return np.asarray(ordered @ np.diff(below, axis=0))
-
-
-def undominated(gains: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which points (n, tasks) no point of ``others`` (m, tasks) beats: at least as good in all tasks, better in one.
-
-    A point without numbers is False.
-    """
-    known = others[np.isfinite(others).all(1)]
-    better = (known[None] >= gains[:, None]).all(2) & (known[None] > gains[:, None]).any(2)
-    return np.asarray(np.isfinite(gains).all(1) & ~better.any(1))
-
-
-def fixed_weights(rows: Sequence[Tuned], model: str) -> np.ndarray | None:
-    """Gains (trials, tasks) of the fixed weights of a model; None where they were not searched."""
-    return next((row.gains for row in rows if row.model == model and row.weighting == row.kind == STATIC), None)

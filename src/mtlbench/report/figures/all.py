@@ -14,11 +14,13 @@ from mtlbench.report.figures import (
     classes,
     classified,
     curves,
+    equal_loss,
     fronts,
     gains,
     mosaic,
     panels,
     rankings,
+    search_cost,
     tradeoffs,
     trajectories,
     tuning,
@@ -28,6 +30,15 @@ from mtlbench.report.rows.grid import Grid, Row
 from mtlbench.system.errors import MtlbenchError
 from mtlbench.system.workers import run_forked
 
+#: The figures of an experiment with a search, with their part of the section on tuning.
+_OF_A_SEARCH: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("tuning", tuning.best_of_trials),
+    ("tuning", tuning.rates),
+    ("fronts", fronts.fronts),
+    ("equal_loss", equal_loss.at_equal_loss),
+    ("search_cost", search_cost.search_cost),
+)
+
 
 @dataclass(frozen=True)
 class Sections:
@@ -36,6 +47,9 @@ class Sections:
     statistics: list[Picture] = field(default_factory=list)
     networks: list[Picture] = field(default_factory=list)
     tuning: list[Picture] = field(default_factory=list)
+    fronts: list[Picture] = field(default_factory=list)
+    equal_loss: list[Picture] = field(default_factory=list)
+    search_cost: list[Picture] = field(default_factory=list)
     overview: list[Picture] = field(default_factory=list)
     curves: Mapping[str, list[Picture]] = field(default_factory=dict)
     trajectories: Mapping[str, list[Picture]] = field(default_factory=dict)
@@ -50,8 +64,9 @@ class Sections:
     def pictures(self) -> list[Picture]:
         """All figures of the report."""
         by_model = [*self.curves.values(), *self.trajectories.values(), *self.panels.values()]
-        first = [self.statistics, self.networks, self.tuning, self.overview, self.compared]
-        groups = [*first, self.classes, self.cost, self.stability, *by_model]
+        first = [self.statistics, self.networks, self.overview, self.compared]
+        searched = [self.tuning, self.fronts, self.equal_loss, self.search_cost]
+        groups = [*first, *searched, self.classes, self.cost, self.stability, *by_model]
         return [picture for group in groups for picture in group]
 
 
@@ -65,9 +80,7 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
         ("statistics", aggregate.aggregates, analysis),
         ("statistics", rankings.pairwise, analysis),
         ("networks", rankings.critical_differences, analysis),
-        ("tuning", tuning.best_of_trials, analysis),
-        ("tuning", tuning.rates, analysis),
-        ("tuning", fronts.fronts, analysis),
+        *[(section, draw, analysis) for section, draw in _OF_A_SEARCH if analysis.tuned],
         *([("overview", curves.overview, grid)] if models else []),
         ("compared", panels.compared_models, analysis),
         ("classes", classes.class_bars, analysis),

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.tuning import STATIC, Tuned, fixed_weights, tuned
+from mtlbench.report.evidence.fronts import fixed_row, front
+from mtlbench.report.evidence.tuning import Tuned
 from mtlbench.report.figures.style import (
     QUIET,
     WIDTH,
@@ -19,7 +20,6 @@ from mtlbench.report.figures.style import (
     styled,
     tidy,
 )
-from mtlbench.report.rows.costs import pareto
 from mtlbench.report.rows.text import task_title
 from mtlbench.system.colours import COLOURS
 
@@ -29,7 +29,7 @@ MOST_MODELS = 6
 
 def fronts(analysis: Analysis, folder: Path) -> list[Picture]:
     """One figure for each model of the search, a panel for each pair of tasks."""
-    rows = [row for row in tuned(analysis.grid) if not row.single_task and np.isfinite(row.gains).all(1).any()]
+    rows = [row for row in analysis.tuned if not row.single_task and np.isfinite(row.gains).all(1).any()]
     models = list(dict.fromkeys(row.model for row in rows))[:MOST_MODELS]
     if len(analysis.grid.tasks) < 2:
         return []
@@ -39,41 +39,40 @@ def fronts(analysis: Analysis, folder: Path) -> list[Picture]:
 def _front(analysis: Analysis, model: str, rows: list[Tuned], folder: Path) -> Picture:
     tasks = [column.task for column in analysis.grid.columns if column.metric.primary]
     pairs = list(combinations(range(len(tasks)), 2))
-    named = [row for row in rows if row.weighting != STATIC and row.chosen is not None][: len(COLOURS)]
-    titles = analysis.grid.titles
+    named = [row for row in rows if not row.fixed and row.chosen is not None][: len(COLOURS)]
+    titles, fixed = analysis.grid.titles, fixed_row(rows, model)
     with styled():
         columns = min(3, len(pairs))
         lines = -(-len(pairs) // columns)
         figure = new_figure(WIDTH if columns > 2 else 3.2 * columns + 1.0, 2.9 * lines + 0.5)
         panels = figure.subplots(lines, columns, squeeze=False)
         for axes, (first, second) in zip(panels.flat, pairs, strict=False):
-            handles = _panel(axes, rows, named, fixed_weights(rows, model), (first, second), titles)
+            handles = _panel(axes, rows, named, fixed, (first, second), titles)
             axes.set_xlabel(f"{task_title(tasks[first])}: gain [%]")
             axes.set_ylabel(f"{task_title(tasks[second])}: gain [%]")
         keep_first(panels, len(pairs))
         legend_above(figure, handles)
-        line = " Line: the front of fixed weights (static)." if fixed_weights(rows, model) is not None else ""
+        steps = " Steps: the front of fixed weights; to the left and below, one of them is better in both tasks."
+        line = steps if fixed is not None else ""
         caption = (
             f"{titles.get(model, model)}, task against task: gain of the primary metrics over the baseline's chosen "
             "trials on the held-out images, up and to the right is better. Grey: every trial of every weighting."
-            f"{line} Dots: the trial that each weighting chose; one below the line does no more "
-            "in these two tasks than fixed weights."
+            f"{line} Dots: the trial that each weighting chose. Every point is one run: how far points move from seed "
+            "to seed is not shown."
         )
         alt = f"Scatter plots of {len(pairs)} pairs of tasks with the choices of {len(named)} weightings"
         return save(figure, folder, f"search_front_{model}", caption, alt)
 
 
 def _panel(
-    axes: Any, rows: list[Tuned], named: list[Tuned], fixed: np.ndarray | None, pair: tuple[int, int],
+    axes: Any, rows: list[Tuned], named: list[Tuned], fixed: Tuned | None, pair: tuple[int, int],
     titles: dict[str, str],
 ) -> list[Any]:  # fmt: skip
     """Draw one pair of tasks; returns what the legend names."""
     pair_of = list(pair)
     for row in rows:
         axes.plot(*row.gains[:, pair_of].T, "o", color=QUIET, markersize=3, zorder=1)
-    handles = []
-    if fixed is not None:
-        handles += axes.plot(*front(fixed[:, pair_of]).T, ".-", color="#555", linewidth=1.1, label="fixed weights")
+    handles = [] if fixed is None else [_steps(axes, front(fixed.gains[:, pair_of]))]
     for row, colour in zip(named, COLOURS, strict=False):
         x, y = row.gains[row.chosen or 0, pair_of]
         label = titles.get(row.weighting, row.weighting)
@@ -82,7 +81,12 @@ def _panel(
     return handles
 
 
-def front(points: np.ndarray) -> np.ndarray:
-    """Those of points (n, 2) that no other beats in both, from the lowest to the highest first coordinate."""
-    known = points[np.isfinite(points).all(1)]
-    return known[pareto(list(-known[:, 0]), list(known[:, 1]))][::-1]
+def _steps(axes: Any, points: np.ndarray) -> Any:
+    """The edge of all that a point of the front beats, to the left and lower edges of the panel."""
+    left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
+    x, y = np.r_[left, points[:, 0], points[-1, 0]], np.r_[points[0, 1], points[:, 1], bottom]
+    axes.plot(*points.T, ".", color="#555")
+    (line,) = axes.plot(x, y, color="#555", linewidth=1.1, drawstyle="steps-pre", label="fixed weights")
+    axes.set_xlim(left=left)
+    axes.set_ylim(bottom=bottom)
+    return line

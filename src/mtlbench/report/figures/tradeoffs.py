@@ -88,7 +88,7 @@ def _pareto_panel(
         axes.set_xscale("log")
         axes.margins(y=0.14)
         _label_front(axes, rows, points, front)
-    _plain_ticks(axes, [x for x, _ in points])
+    plain_ticks(axes, [x for x, _ in points])
     tidy(axes, "both")
 
 
@@ -103,7 +103,7 @@ def _label_front(axes: Any, rows: list[Row], points: list[tuple[float, float]], 
         )  # fmt: skip
 
 
-def _plain_ticks(axes: Any, values: list[float]) -> None:
+def plain_ticks(axes: Any, values: list[float]) -> None:
     """A few round numbers instead of powers of ten."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 

@@ -1,5 +1,6 @@
 """The trials of a search: how much tuning buys, and how much the learning rate matters."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.tuning import Tuned, expected_best, tuned
+from mtlbench.report.evidence.tuning import Tuned, expected_best
 from mtlbench.report.figures.style import QUIET, WIDTH, Picture, keep_first, new_figure, save, styled, tidy
 from mtlbench.report.rows.text import number
 from mtlbench.system.colours import COLOURS
@@ -18,15 +19,9 @@ RATE = "learning_rate"
 _SCORE = "held-out score [%]"
 
 
-def title(analysis: Analysis, row: Tuned) -> str:
-    """Model and weighting for people."""
-    titles = analysis.grid.titles
-    return f"{titles.get(row.model, row.model)} · {titles.get(row.weighting, row.weighting)}"
-
-
 def multi_task(analysis: Analysis) -> list[Tuned]:
     """The rows of the search that have a number and are judged by all tasks, best first."""
-    rows = [row for row in tuned(analysis.grid) if not row.single_task and np.isfinite(row.scores).any()]
+    rows = [row for row in analysis.tuned if not row.single_task and np.isfinite(row.scores).any()]
     return sorted(rows, key=lambda row: -float(np.nanmax(row.scores)))
 
 
@@ -43,7 +38,7 @@ def best_of_trials(analysis: Analysis, folder: Path) -> Picture | None:
             look: dict[str, Any] = {"color": COLOURS[place] if named else QUIET, "zorder": 2 + named}
             look["linewidth"] = 1.2 + 0.5 * place if named else 0.8  # equal lines all stay in sight
             axes.plot(range(1, len(row.scores) + 1), expected_best(row.scores), "o-", markersize=3, **look,
-                      label=title(analysis, row) if named else None)  # fmt: skip
+                      label=row.title if named else None)  # fmt: skip
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside right upper")
         axes.set_xlabel("trials")
@@ -56,7 +51,7 @@ def best_of_trials(analysis: Analysis, folder: Path) -> Picture | None:
             "held-out images. A trial that diverged counts as tried, as bad as the row's worst. Lines that cross mean "
             f"that the order depends on how much was tuned.{_others(rows, len(COLOURS), 'Grey')}"
         )
-        values = "; ".join(f"{title(analysis, row)} {number(expected_best(row.scores)[-1], 1)} %" for row in rows)
+        values = "; ".join(f"{row.title} {number(expected_best(row.scores)[-1], 1)} %" for row in rows)
         return save(figure, folder, "search_best", caption, f"Rising lines over the trials, ending at: {values}")
 
 
@@ -68,10 +63,10 @@ def rates(analysis: Analysis, folder: Path) -> Picture | None:
     with styled():
         columns = min(4, len(rows))
         lines = -(-len(rows) // columns)
-        figure = new_figure(WIDTH if columns > 2 else 2.6 * columns + 1.4, 1.7 * lines + 0.6)
+        figure = new_figure(WIDTH if columns > 2 else 2.6 * columns + 1.4, 1.8 * lines + 0.6)
         panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
         for axes, row in zip(panels.flat, rows, strict=False):
-            _rate_panel(axes, row, title(analysis, row))
+            _rate_panel(axes, row, row.title)
         keep_first(panels, len(rows))
         figure.supxlabel("learning rate", fontsize=8.5)
         figure.supylabel(_SCORE, fontsize=8.5)
@@ -94,7 +89,7 @@ def _rate_panel(axes: Any, row: Tuned, name: str) -> None:
     axes.set_xscale("log")
     axes.set_xlim(10 ** np.floor(np.log10(x.min()) - 0.01), 10 ** np.ceil(np.log10(x.max()) + 0.01))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_title(name, fontsize=8)
+    axes.set_title(textwrap.fill(name, 24), fontsize=8)
     tidy(axes, "both")
 
 

@@ -89,7 +89,8 @@ def _power(analysis: Analysis) -> str:
     return (
         f"Differences in {column.metric.display} below about {text(now)} can hardly be seen here: "
         f"{analysis.seeds} seeds "
-        f"and these test images establish a true difference of that size between two rows in {POWER:.0%} of repetitions"
+        f"and these test images establish a true difference of that size between two rows, corrected for all pairs, in "
+        f"{100 * POWER:.0f} % of repetitions"
         f"{f' (one of {planned} seeds)' if planned else ''}."
     )
 

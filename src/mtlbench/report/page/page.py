@@ -17,9 +17,9 @@ from mtlbench.report.figures.all import Sections
 from mtlbench.report.page.against import family
 from mtlbench.report.page.citations import citations
 from mtlbench.report.page.findings import findings, gaps
-from mtlbench.report.page.headline import headline
 from mtlbench.report.page.tables import Table
-from mtlbench.report.page.tuning import chosen_settings
+from mtlbench.report.page.tuning import tuning_tables
+from mtlbench.report.page.verdict import verdict
 from mtlbench.report.rows import text
 from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.costs import cost
@@ -53,12 +53,12 @@ def render(page: Page) -> str:
         sections=page.sections,
         diagrams={model: Markup(svg) for model, svg in page.sections.diagrams.items()},
         findings=findings(analysis),
-        headline=headline(analysis),
+        verdict=verdict(analysis),
         interval_rows=interval_rows(analysis),
         family=family(analysis),
         gaps=gaps(analysis),
         citations=citations(analysis),
-        chosen=chosen_settings(analysis),
+        tuning=tuning_tables(analysis),
         costs=cost_rows(analysis),
         stability=stability_tables(analysis),
         published=published.beside(analysis.grid),

@@ -1,46 +1,153 @@
-"""The table of chosen settings."""
+"""The tables and sentences of the section on tuning."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.tuning import Tuned, fixed_weights, tuned, undominated
-from mtlbench.report.figures.tuning import title
-from mtlbench.report.rows.text import DASH, number
+from mtlbench.report.evidence.fronts import Count, Standing, standings
+from mtlbench.report.evidence.oracle import Oracle, oracles
+from mtlbench.report.evidence.search_cost import search_costs
+from mtlbench.report.evidence.tuning import Tuned
+from mtlbench.report.rows.text import DASH, number, task_title
 
 
-def chosen_settings(analysis: Analysis) -> list[dict[str, str]]:
-    """One record for every row of the search, as text; [] without a search."""
-    rows = tuned(analysis.grid)
+def tuning_tables(analysis: Analysis) -> dict[str, Any]:
+    """What the section shows: {"chosen", "front", "oracle", "cost": records as text; "above", "flattery": sentences}.
+
+    Every list is empty and every sentence "" where there is nothing to show; all of them without a search.
+    """
+    standing, oracle = standings(analysis), oracles(analysis)
+    return {
+        "chosen": chosen_settings(analysis),
+        "front": [_front(one) for one in standing],
+        "above": above_sentence(standing),
+        "oracle": [_oracle(analysis, one) for one in oracle],
+        "flattery": flattery_sentence(oracle),
+        "cost": _costs(analysis),
+    }
+
+
+def chosen_settings(analysis: Analysis) -> list[dict[str, Any]]:
+    """One record for every row of the search; the chosen values are a list of texts, the rest is text."""
     return [
         {
-            "Row": title(analysis, row),
-            "Chosen trial": DASH if row.chosen is None else f"trial{row.chosen} (of {len(row.scores)})",
-            "Chosen values of what was searched": _values(row),
-            "Held-out score [%] ↑": DASH if row.chosen is None else number(float(row.scores[row.chosen]), 2),
-            "Without numbers": str(row.lost),
-            "Not beaten by fixed weights": _front(rows, row),
+            "row": row.title,
+            "trial": DASH if row.chosen is None else f"{row.chosen} (of 0 to {len(row.scores) - 1})",
+            "values": _values(row),
+            "score": DASH if row.chosen is None else number(float(row.scores[row.chosen]), 2),
+            "lost": str(row.lost),
         }
-        for row in rows
+        for row in analysis.tuned
     ]
 
 
-def _values(row: Tuned) -> str:
+def _values(row: Tuned) -> list[str]:
     if row.chosen is None:
-        return "every trial diverged"
-    return ", ".join(f"{name.replace('_', ' ')} {_text(value)}" for name, value in row.settings[row.chosen].items())
+        return ["every trial diverged"]
+    return [text for name, value in row.settings[row.chosen].items() for text in _texts(name.replace("_", " "), value)]
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return " / ".join(f"{name} {_text(part)}" for name, part in value.items())
-    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+def _texts(name: str, value: Any) -> list[str]:
+    """ "learning rate 0.002", or one text for each part of a value by task: "weights: depth 1.5"."""
+    if isinstance(value, Mapping):
+        return [f"{name}: {', '.join(f'{part} {_plain(one)}' for part, one in value.items())}"]
+    return [f"{name} {_plain(value)}"]
 
 
-def _front(rows: list[Tuned], row: Tuned) -> str:
-    """How many trials no fixed weights of the same model beat in all tasks; a dash where that cannot be said."""
-    fixed = fixed_weights(rows, row.model)
-    if fixed is None or row.single_task or not np.isfinite(row.gains).all(1).any():
-        return DASH
-    return f"{int(undominated(row.gains, fixed).sum())} of {len(row.scores)}"
+def _plain(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _front(one: Standing) -> dict[str, str]:
+    return {
+        "Row": one.row.title,
+        "Chosen trial": _of(one.chosen),
+        "All trials": _of(one.trials),
+        "Final runs": DASH if one.finals is None else _of(one.finals),
+    }
+
+
+def _of(count: Count) -> str:
+    return f"{count.above} of {count.total}" if count.total else DASH
+
+
+def above_sentence(standing: Sequence[Standing]) -> str:
+    """How often the methods' trials and final runs are not beaten by fixed weights, beside the fixed weights' own."""
+    others = [one for one in standing if not one.row.fixed]
+    if not others:
+        return ""
+    trials, fixed, finals = (
+        _sum(counts) for counts in (
+            [one.trials for one in others],
+            [one.trials for one in standing if one.row.fixed],
+            [one.finals for one in others if one.finals is not None],
+        )
+    )  # fmt: skip
+    text = (
+        f"Of the trials of rows without searched weights, {_share(trials)} lie on or above the front of fixed weights, "
+        f"counted over trials and pairs of tasks; of the fixed weights' own trials, each against the others, "
+        f"{_share(fixed)} do."
+    )
+    if finals.total:
+        text += f" Of the final runs, counted over seeds and pairs, {_share(finals)} are not beaten by them."
+    return text
+
+
+def _sum(counts: Sequence[Count]) -> Count:
+    return Count(sum(one.above for one in counts), sum(one.total for one in counts))
+
+
+def _share(count: Count) -> str:
+    return f"{_of(count)}" + (f" ({100 * count.above / count.total:.0f} %)" if count.total else "")
+
+
+def _oracle(analysis: Analysis, one: Oracle) -> dict[str, str]:
+    found = {
+        "Row": one.row.title,
+        "Chosen trial": str(one.row.chosen),
+        "Oracle's trial": str(one.trial),
+        "Score ↑": _signed(one.optimism, 2),
+    }
+    for column in analysis.grid.columns:
+        title = f"{task_title(column.task)}: {column.metric.display}"
+        found[title] = _signed(one.gains.get(column.name, float("nan")), 1)
+    return found
+
+
+def _signed(value: float, decimals: int) -> str:
+    text = number(value, decimals)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def flattery_sentence(found: Sequence[Oracle]) -> str:
+    """What a choice of the settings on the test set would have claimed."""
+    if not found:
+        return ""
+    other = [one for one in found if one.trial != one.row.chosen]
+    if not other:
+        return f"The test set would have chosen the same trial for {_all(len(found))}."
+    gains = np.array([one.optimism for one in found])
+    most = found[int(gains.argmax())]
+    return (
+        f"Choosing on the test set would have taken another trial for {len(other)} of {len(found)} rows and networks, "
+        f"and claimed a score that is higher by {number(float(gains.mean()), 2)} percentage points on average and by "
+        f"{number(most.optimism, 2)} for {most.row.title}."
+    )
+
+
+def _all(count: int) -> str:
+    return "the one row" if count == 1 else f"all {count} rows and networks"
+
+
+def _costs(analysis: Analysis) -> list[dict[str, str]]:
+    return [
+        {
+            "Row": one.row.label,
+            "Trials [h]": number(one.trials, 3),
+            "Final runs [h]": number(one.finals, 3),
+            "Together [h]": number(one.total, 3),
+        }
+        for one in search_costs(analysis)
+    ]

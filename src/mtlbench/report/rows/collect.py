@@ -1,9 +1,9 @@
 """What a report is made from, collected from the files of the cells of its experiment and from nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtlbench.plan import grid, prepared, summaries, task_options
+from mtlbench.plan import frozen, grid, prepared, summaries, task_options
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.plan.registry import entry
@@ -35,6 +35,8 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
     manifests = {path: one for path, one in found.items() if isinstance(one, Manifest)}
     data = _dataset(params, name, manifests)
     selection, damage = _selection(params, name)
+    sources = {label: frozen.of(block) for label, block in experiment.weightings.items()}
+    titles = _weighting_titles(cells, sources)
     return ReportInput(
         name=name,
         title=experiment.title,
@@ -44,7 +46,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         protocol=experiment.protocol.model_dump(),
         training=experiment.training.model_dump(),
         tasks=task_options.arguments(data.tasks, experiment.tasks, experiment.task_options),
-        cells=tuple(CellInput(**_cell_input(cell, found[cell.path])) for cell in cells),
+        cells=tuple(_cell_input(cell, found[cell.path], titles, sources) for cell in cells),
         baseline=experiment.baseline,
         constant=_constant(experiment.tasks, data, [cell for cell in cells if cell.path in manifests]),
         command=f"snakemake --profile workflow/profiles/local {name}",
@@ -52,6 +54,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         published_batch=data.published_batch,
         papers=_papers(cells),
         selection=selection,
+        trials={} if selection is None else _trials(grid.every_cell(params, name), titles, sources),
         remarks=(*unequal_data({path: one.data for path, one in manifests.items()}), *damage),
     )
 
@@ -89,23 +92,45 @@ def _constant(tasks: Sequence[str], data: DatasetFacts, cells: Sequence[Cell]) -
     return {task: found[task] for task in tasks if task in found}
 
 
-def _cell_input(cell: Cell, found: Manifest | str) -> dict[str, Any]:
+def _cell_input(cell: Cell, found: Manifest | str, titles: Mapping[str, str], sources: Mapping[str, str]) -> CellInput:
+    """``titles`` are the names of weightings for people, ``sources`` the labels whose mean weights others take."""
     finished = isinstance(found, Manifest)
-    return {
-        "path": cell.path,
-        "model": cell.model,
-        "model_kind": cell.recipe.model.kind,
-        "model_options": cell.recipe.model.options,
-        "weighting": cell.weighting,
-        "model_title": _title("models", cell.model, cell.recipe.model.kind),
-        "weighting_title": _title("weightings", cell.weighting, cell.recipe.weighting.kind),
-        "seed": cell.seed,
-        "tasks": cell.tasks,
-        "key": cell.key,
-        "folder": cell.folder if finished else None,
-        "withheld": withheld(cell) if finished else frozenset(),
-        "missing": (found.reason or None) if isinstance(found, Manifest) else found,
-    }
+    return CellInput(
+        path=cell.path,
+        model=cell.model,
+        weighting=cell.weighting,
+        seed=cell.seed,
+        tasks=cell.tasks,
+        folder=cell.folder if finished else None,
+        key=cell.key,
+        missing=(found.reason or None) if isinstance(found, Manifest) else found,
+        model_kind=cell.recipe.model.kind,
+        model_options=cell.recipe.model.options,
+        withheld=withheld(cell) if finished else frozenset(),
+        model_title=_title("models", cell.model, cell.recipe.model.kind),
+        weighting_title=titles[cell.weighting],
+        weighting_kind=cell.recipe.weighting.kind,
+        mean_of=sources.get(cell.weighting, ""),
+    )
+
+
+def _trials(
+    cells: Sequence[Cell], titles: Mapping[str, str], sources: Mapping[str, str]
+) -> dict[str, tuple[CellInput, ...]]:
+    """The trials of every row (``model/weighting``) by number."""
+    found: dict[str, tuple[CellInput, ...]] = {}
+    for cell in cells:
+        if cell.trial is not None:
+            name = f"{cell.model}/{cell.weighting}"
+            found[name] = (*found.get(name, ()), _cell_input(cell, _finished(cell), titles, sources))
+    return found
+
+
+def _weighting_titles(cells: Sequence[Cell], sources: Mapping[str, str]) -> dict[str, str]:
+    """{label: its name for people}; fixed weights that are the means of another row's say so, whatever their label."""
+    kinds = {cell.weighting: cell.recipe.weighting.kind for cell in cells}
+    found = {label: _title("weightings", label, kind) for label, kind in kinds.items()}
+    return found | {label: f"Frozen mean weights of {found[of]}" for label, of in sources.items() if of in found}
 
 
 def _title(kind: str, label: str, name: str) -> str:

@@ -64,6 +64,16 @@ class Row:
         return SINGLE if self.single_task else self.cells[0].cell.weighting_title or self.weighting
 
     @property
+    def weighting_kind(self) -> str:
+        """The entry of the weighting, which a label may hide."""
+        return self.cells[0].cell.weighting_kind or self.weighting
+
+    @property
+    def mean_of(self) -> str:
+        """The label of the weighting whose mean weights it takes, "" for none."""
+        return self.cells[0].cell.mean_of
+
+    @property
     def label(self) -> str:
         """Model and weighting in one string, for people."""
         return f"{self.model_title} · {self.weighting_title}"
@@ -123,6 +133,11 @@ class Grid:
         """{model or weighting: its name for people}."""
         names = {row.model: row.model_title for row in self.rows}
         return names | {row.weighting: row.weighting_title for row in self.rows if not row.single_task}
+
+    @cached_property
+    def trials(self) -> dict[str, tuple[LoadedCell, ...]]:
+        """{row (``model/weighting``): the trials of its search by number}; {} without a search."""
+        return {name: tuple(map(load_cell, found)) for name, found in self.input.trials.items()}
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:

@@ -14,7 +14,8 @@ class CellInput:
 
     ``folder`` holds manifest.<key>.json, metrics.json, history.csv, per_image.npz and samples.npz; None when there
     is no result, and then ``missing`` says why. ``withheld`` names what a shipped cell came without (runs/shipped.py).
-    The titles are names for people; without one the label serves.
+    The titles are names for people; without one the label serves. ``mean_of`` is the label of the weighting whose mean
+    weights the cell takes, "" for its own.
     """
 
     path: str
@@ -30,6 +31,8 @@ class CellInput:
     withheld: frozenset[str] = frozenset()
     model_title: str = ""
     weighting_title: str = ""
+    weighting_kind: str = ""
+    mean_of: str = ""
 
     @property
     def single_task(self) -> bool:
@@ -52,7 +55,8 @@ class ReportInput:
     ``published`` is the table of published_results.csv that the numbers may stand beside, None for none, and
     ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
     ``remarks`` say what is wrong with the cells together. ``papers`` are (paper, title) as the entries of the grid
-    declare them. ``selection`` is the content of the search's selection.json, None without a search.
+    declare them. ``selection`` is the content of the search's selection.json, None without a search; ``trials`` are
+    the trials of every row (``model/weighting``) by number.
     """
 
     name: str
@@ -72,3 +76,4 @@ class ReportInput:
     remarks: tuple[str, ...] = ()
     papers: tuple[tuple[str, str], ...] = ()
     selection: Mapping[str, Any] | None = None
+    trials: Mapping[str, tuple[CellInput, ...]] = field(default_factory=dict)
