@@ -12,7 +12,7 @@ from mtlbench.report.evidence.fronts import fixed_row, front, undominated
 from mtlbench.report.evidence.tuning import expected_best, tuned
 from mtlbench.report.figures.fronts import fronts
 from mtlbench.report.figures.tuning import best_of_trials, rates
-from mtlbench.report.page.tuning import chosen_settings
+from mtlbench.report.page.tuning import chosen_settings, edge_sentence
 from mtlbench.report.rows import collect
 from mtlbench.report.rows.grid import Row
 from mtlbench.report.rows.text import training_text
@@ -98,6 +98,15 @@ def test_the_table_says_what_was_chosen_and_what_was_lost(searched: Analysis) ->
     assert single["row"] == "segnet_single · single-task, depth"
     assert single["trial"] == "–"
     assert single["values"] == ["every trial diverged"]
+
+
+def test_rates_at_the_edge_of_what_was_tried_are_told(searched: Analysis) -> None:
+    equal, *_ = searched.tuned
+    largest, middle, smallest = (replace(equal, chosen=at) for at in (2, 1, 0))
+    assert edge_sentence([largest, largest, middle]).startswith("2 of 3 searches chose the largest learning rate")
+    assert edge_sentence([smallest, smallest, middle]).startswith("2 of 3 searches chose the smallest learning rate")
+    assert edge_sentence([largest, middle, smallest]) == ""
+    assert edge_sentence([]) == ""
 
 
 def test_gains_are_positive_where_better(searched: Analysis) -> None:

@@ -96,8 +96,8 @@ NOISY = {"fixed": seeds(0.5, 3), "dwa": seeds(0.8, 3), "rlw": seeds(-1.0, 3), "u
             NOISY,
             "No multi-task row is shown to be better than the single-task networks (highest: segnet_mtan · DWA, Δm "
             "+0.80 %, 95 % interval [",
-            "Whether any weighting beats tuned static weights of the same network is not established: 3 of 3 95 % "
-            "intervals of the differences hold 0; 5 seeds would establish a true difference of ",
+            "Whether any weighting beats tuned static weights of the same network is not established: 3 of 3 "
+            "intervals (95 %) of the differences hold 0; 5 seeds would establish a true difference of ",
         ),
         (
             {"fixed": seeds(-1.0), "dwa": seeds(-4.0)},

@@ -17,6 +17,8 @@ from mtlbench.report.rows.text import task_title
 
 #: The weighting whose trials are fixed weights all over the simplex.
 STATIC = "static"
+#: The option that every row shares.
+RATE = "learning_rate"
 
 
 @dataclass(frozen=True)

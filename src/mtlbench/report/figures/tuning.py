@@ -8,14 +8,13 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from mtlbench.report.evidence.analysis import Analysis
-from mtlbench.report.evidence.tuning import Tuned, expected_best
+from mtlbench.report.evidence.tuning import RATE, Tuned, expected_best
 from mtlbench.report.figures.style import QUIET, WIDTH, Picture, keep_first, new_figure, save, styled, tidy
 from mtlbench.report.rows.text import number
 from mtlbench.system.colours import COLOURS
 
 #: Panels of the small multiples.
 MOST_PANELS = 24
-RATE = "learning_rate"
 _SCORE = "held-out score [%]"
 
 

@@ -9,18 +9,19 @@ from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.fronts import Count, Standing, standings
 from mtlbench.report.evidence.oracle import Oracle, oracles
 from mtlbench.report.evidence.search_cost import search_costs
-from mtlbench.report.evidence.tuning import Tuned
+from mtlbench.report.evidence.tuning import RATE, Tuned
 from mtlbench.report.rows.text import DASH, number, task_title
 
 
 def tuning_tables(analysis: Analysis) -> dict[str, Any]:
-    """What the section shows: {"chosen", "front", "oracle", "cost": records as text; "above", "flattery": sentences}.
+    """What the section shows: records as text, and sentences ("edge", "above", "flattery").
 
     Every list is empty and every sentence "" where there is nothing to show; all of them without a search.
     """
     standing, oracle = standings(analysis), oracles(analysis)
     return {
         "chosen": chosen_settings(analysis),
+        "edge": edge_sentence(analysis.tuned),
         "front": [_front(one) for one in standing],
         "above": above_sentence(standing),
         "oracle": [_oracle(analysis, one) for one in oracle],
@@ -58,6 +59,19 @@ def _texts(name: str, value: Any) -> list[str]:
 
 def _plain(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def edge_sentence(rows: Sequence[Tuned]) -> str:
+    """A warning where most rows chose the largest or the smallest learning rate that they tried: "" elsewhere."""
+    known = [row for row in rows if row.chosen is not None and RATE in row.settings[row.chosen]]
+    for name, end in (("largest", max), ("smallest", min)):
+        at = [row for row in known if row.settings[row.chosen or 0][RATE] == end(one[RATE] for one in row.settings)]
+        if len(at) > len(known) / 2:
+            return (
+                f"{len(at)} of {len(known)} searches chose the {name} learning rate that they tried: better settings "
+                "may lie beyond, and a wider space may order the rows otherwise."
+            )
+    return ""
 
 
 def _front(one: Standing) -> dict[str, str]:

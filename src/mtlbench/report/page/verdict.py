@@ -132,7 +132,7 @@ def _open(
         parts = ["the 95 % interval of the one difference holds 0" if holding else "the one compared is worse"]
     else:
         parts = [
-            f"{holding} of {total} 95 % intervals of the differences {_verb(holding, 'hold')} 0" if holding else "",
+            f"{holding} of {total} intervals (95 %) of the differences {_verb(holding, 'hold')} 0" if holding else "",
             f"{harmed} of {total} {_is(harmed)} worse" if harmed else "",
             f"{beyond} {_verb(beyond, 'leave')} out 0, but not after the correction for {total}" if beyond else "",
         ]
