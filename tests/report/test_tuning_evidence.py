@@ -170,7 +170,10 @@ def test_frozen_weights_are_named_by_whose_means_they_are(
         f"{cell.model}/{cell.weighting}": 4 for cell in found.cells
     }
     monkeypatch.setattr(collect, "_selection", lambda *_: (None, []))
-    assert collect.report_input(params, "search_demo", partial=True).trials == {}
+    before = collect.report_input(params, "search_demo", partial=True)
+    assert before.trials == {}
+    assert before.searched  # the page must not say that nothing was tuned
+    assert not collect.report_input(params, "demo", partial=True).searched
 
 
 @pytest.fixture(scope="module")

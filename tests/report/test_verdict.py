@@ -49,11 +49,10 @@ def told(
     """An experiment whose Delta_m (by label and seed) are given; ``absent`` rows are in the grid without numbers."""
     template = next(row for row in analysis.grid.rows if not row.single_task)
     labels = [label for label in KINDS if label in gains or label in absent]
-    selection = analysis.grid.input.selection if searched else None
     grid = replace(
         analysis.grid,
         rows=(analysis.grid.rows[0], *(relabelled(template, label) for label in labels)),
-        input=replace(analysis.grid.input, selection=selection),
+        input=replace(analysis.grid.input, searched=searched),
     )
     values = {f"{MODEL}.{label}": np.array(gains.get(label, ()), float) for label in labels}
     count = max(map(len, values.values()), default=3)

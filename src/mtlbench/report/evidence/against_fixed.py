@@ -38,7 +38,7 @@ class Against:
 
 def references(analysis: Analysis) -> dict[str, Row]:
     """{model: its fixed weights}: the searched ones where there is a search, else equal weights."""
-    searched = analysis.grid.input.selection is not None
+    searched = analysis.grid.input.searched
     found: dict[str, Row] = {}
     for row in analysis.grid.rows:
         if not row.single_task and (fixed_weights(row) if searched else row.weighting_kind == EQUAL):

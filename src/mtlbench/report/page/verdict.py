@@ -72,7 +72,7 @@ def _with_interval(analysis: Analysis, row: Row) -> str:
 
 def _weightings(analysis: Analysis) -> str:
     """Weighting methods against tuned static weights; without a search against equal weights."""
-    if analysis.grid.input.selection is not None:
+    if analysis.grid.input.searched:
         return f"{_searched(analysis)}."
     caution = (
         "methods were not tuned equally (there was no search), so a difference between weightings may be one of their "

@@ -53,6 +53,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         published=data.published,
         published_batch=data.published_batch,
         papers=_papers(cells),
+        searched=experiment.search is not None,
         selection=selection,
         trials={} if selection is None else _trials(grid.every_cell(params, name), titles, sources),
         remarks=(*unequal_data({path: one.data for path, one in manifests.items()}), *damage),

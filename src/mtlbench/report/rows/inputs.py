@@ -55,8 +55,8 @@ class ReportInput:
     ``published`` is the table of published_results.csv that the numbers may stand beside, None for none, and
     ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
     ``remarks`` say what is wrong with the cells together. ``papers`` are (paper, title) as the entries of the grid
-    declare them. ``selection`` is the content of the search's selection.json, None without a search; ``trials`` are
-    the trials of every row (``model/weighting``) by number.
+    declare them. ``searched`` says that the rows' settings are those of a search, ``selection`` is the content of its
+    selection.json, None before the choice; ``trials`` are the trials of every row (``model/weighting``) by number.
     """
 
     name: str
@@ -75,5 +75,6 @@ class ReportInput:
     published_batch: int = 2
     remarks: tuple[str, ...] = ()
     papers: tuple[tuple[str, str], ...] = ()
+    searched: bool = False
     selection: Mapping[str, Any] | None = None
     trials: Mapping[str, tuple[CellInput, ...]] = field(default_factory=dict)
