@@ -144,7 +144,7 @@ def test_a_run_counts_each_domain_on_its_own_images(shapes: Path, edit, how: str
         assert statistics["digits/images"].tolist() == [0] * 12 + [1] * 4
         assert statistics["solids/confusion"][4:].sum() == 0
         assert reported["solids"]["top1"] == statistics["solids/top1"].sum() / 4
-    assert read_json(one.manifest)["dataset"]["images"]["train"] == 6
+    assert read_json(one.manifest)["dataset"]["images"] == {"train": 6, "held_out": 0, "test": 4}
     with np.load(many.folder / "samples.npz") as samples:
         right = samples["target_digits"] >= 0
         assert right.sum() == 4

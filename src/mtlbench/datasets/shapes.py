@@ -22,7 +22,7 @@ class Shapes(Dataset):
     picture i never depends on the others. The classes of a domain are equally frequent. Digits are not augmented.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     domains = True
 
     def __init__(

@@ -57,10 +57,12 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     changed = {name: tasks[name] for name in recipe.task_options}
     own = {"tasks": given, "constant": constant_baseline(manifest, changed)}
     flops = forward_flops(model, tuple(manifest.facts["size"]))
+    tested = len(_labelled(tasks, data.test_split))  # of domains, those of the run's tasks
+    images = {**data.counts, "test": tested}
     return trainer, {
         "data": prepared.digests,
         "data_code": {"kind": cell.dataset.kind, "files": manifest.facts.get("code", {})},
-        "dataset": DatasetFacts.of(cell.dataset, manifest, data.counts, own).model_dump(),
+        "dataset": DatasetFacts.of(cell.dataset, manifest, images, own).model_dump(),
         "parameters": parameter_count(model),
         "flops": flops,
         "compiled": runtime.compile,

@@ -13,6 +13,8 @@ SKETCHES = ("triangle", "square", "pentagon", "circle", "spiral", "zigzag", "wav
 TEXTURES = ("stripes", "checks", "dots", "rings", "rays", "bricks")
 DIGITS = tuple("0123456789")
 
+#: Radius of a figure of lines (the tip of a triangle whose lines are 0.2 wide) and of a digit that leans.
+_LINE, _DISPLAY = 1.2, 1.45
 #: The seven bars of a digit: top, upper left, upper right, middle, lower left, lower right, bottom.
 _BARS = (
     ((-0.5, -1), (0.5, -1)), ((-0.5, -1), (-0.5, 0)), ((0.5, -1), (0.5, 0)), ((-0.5, 0), (0.5, 0)),
@@ -46,7 +48,7 @@ def solid(draw: Draw, label: int, size: tuple[int, int]) -> np.ndarray:
 
 def sketch(draw: Draw, label: int, size: tuple[int, int]) -> np.ndarray:
     """A line drawing with a pencil on paper."""
-    plane = Plane.of(size).placed(draw, np.pi)
+    plane = Plane.of(size).placed(draw, np.pi).reaching(_LINE)
     radius, angle = np.hypot(plane.x, plane.y), np.arctan2(plane.y, plane.x)
     zigzag = [(-0.9, 0.4), (-0.45, -0.4), (0.0, 0.4), (0.45, -0.4), (0.9, 0.4)]
     arrow = [((-0.9, 0.0), (0.9, 0.0)), ((0.3, -0.5), (0.9, 0.0)), ((0.3, 0.5), (0.9, 0.0))]
@@ -83,7 +85,7 @@ def texture(draw: Draw, label: int, size: tuple[int, int]) -> np.ndarray:
 
 def digit(draw: Draw, label: int, size: tuple[int, int]) -> np.ndarray:
     """A digit of seven bars, light on dark like a display, leaning a little."""
-    plane = Plane.of(size).placed(draw, 0.15, 0.75)
+    plane = Plane.of(size).placed(draw, 0.15, 0.9, 0.65).reaching(_DISPLAY)
     leaning = Plane(plane.x + draw.uniform(0, 0.25) * plane.y, plane.y, plane.pixel)
     lit = [leaning.segment(*bar) for bar, on in zip(_BARS, _LIT[label], strict=True) if on == "1"]
     coverage = leaning.inside(np.minimum.reduce(lit) - draw.uniform(0.08, 0.16))

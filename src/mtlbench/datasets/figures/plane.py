@@ -26,12 +26,19 @@ class Plane:
         return cls(x, y, pixel)
 
     def placed(self, draw: Draw, turn: float, largest: float = 0.8, smallest: float = 0.5) -> "Plane":
-        """The frame of a figure at a random place, of a random size, turned by up to ``turn`` radians."""
+        """The frame of a figure at a random place, of a random size, turned by up to ``turn`` radians.
+
+        A figure within the unit circle of this frame lies within the picture.
+        """
         size, angle = draw.uniform(smallest, largest), draw.uniform(-turn, turn)
         room = 0.95 - size
         x, y = self.x - draw.uniform(-room, room), self.y - draw.uniform(-room, room)
         cos, sin = np.cos(angle), np.sin(angle)
         return Plane((cos * x + sin * y) / size, (cos * y - sin * x) / size, self.pixel / size)
+
+    def reaching(self, radius: float) -> "Plane":
+        """The frame in which a figure within the circle of ``radius`` lies where one of radius 1 lay before."""
+        return Plane(self.x * radius, self.y * radius, self.pixel * radius)
 
     def inside(self, distance: np.ndarray) -> np.ndarray:
         """How much of each pixel lies where ``distance`` is negative, in [0, 1]."""
