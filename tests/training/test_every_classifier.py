@@ -8,7 +8,6 @@ from mtlbench import pipeline
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
 from mtlbench.plan.registry import entries
-from mtlbench.system.errors import ParamsError
 from mtlbench.system.files import read_json
 from mtlbench.training.cell import run_cell
 
@@ -41,7 +40,6 @@ experiments:
     resources: {gpu: 0, memory_mb: 1000, minutes: 5}
 """
 FOUND = {name: found for name, found in entries("models").items() if found.constants.get("predicts") == "classes"}
-SHARED = [name for name, found in FOUND.items() if found.constants.get("shared_image")]
 
 
 def write(project: Path, name: str) -> None:
@@ -52,7 +50,7 @@ def write(project: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name == "wrn_mtan" else pytest.mark.slow) for name in FOUND if name not in SHARED],
+    [pytest.param(name, marks=[] if name == "wrn_mtan" else pytest.mark.slow) for name in FOUND],
 )
 def test_every_classifier_trains_on_domains_in_turn(project: Path, name: str) -> None:
     write(project, name)
@@ -64,8 +62,23 @@ def test_every_classifier_trains_on_domains_in_turn(project: Path, name: str) ->
     assert {task: 0 <= values["top1"] <= 1 for task, values in reported.items()} == dict.fromkeys(cell.tasks, True)
 
 
-@pytest.mark.parametrize("name", SHARED)
-def test_networks_that_mix_all_tasks_need_one_image(project: Path, name: str) -> None:
-    write(project, name)
-    with pytest.raises(ParamsError, match=f"'{name}' computes all tasks on one image"):
-        grid.cells(load(), "tiny")
+def test_the_demo_of_domains_trains_every_network_that_classifies(repository: Path) -> None:
+    params = load(repository / "params.yaml")
+    cells = grid.cells(params, "domains_demo")
+    assert {cell.recipe.model.kind for cell in cells} == set(FOUND)
+    single = [cell for cell in cells if cell.model == params.experiments["domains_demo"].baseline]
+    assert [cell.tasks for cell in single] == [("digits",), ("mnist",), ("faces",), ("textures",)]
+
+
+def test_the_decathlon_has_the_settings_of_the_paper(repository: Path) -> None:
+    cells = grid.cells(load(repository / "params.yaml"), "decathlon")
+    assert {cell.recipe.model.kind for cell in cells} == {"wrn_single", "wrn_split", "wrn_mtan"}
+    cell = next(cell for cell in cells if cell.model == "wrn_mtan")
+    training = cell.recipe.training
+    assert cell.tasks[0] == "imagenet12"
+    assert len(cell.tasks) == 10
+    assert (training.batch_size, training.epochs, training.domains) == (128, 300, "in_turn")
+    assert training.optimizer.model_dump() == {
+        "name": "sgd", "learning_rate": 0.1, "weight_decay": 5e-5, "momentum": 0.9, "nesterov": True
+    }  # fmt: skip
+    assert training.schedule.model_dump() == {"name": "step", "every": 50, "factor": 0.5}

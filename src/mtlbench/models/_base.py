@@ -77,8 +77,6 @@ class Classifier(Model):
     """
 
     predicts: ClassVar[str] = "classes"
-    #: True for networks that compute no task without the others: only for tasks that look at the same images.
-    shared_image: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, image: Tensor, only: Sequence[str] | None = None) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ class CrossStitchResNet(StitchedClassifier):
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"
     predicts = "classes"
-    shared_image = True
     smallest_batch = 2
 
     def __init__(

@@ -28,8 +28,8 @@ def check_model(kind: str, tasks: Mapping[str, Mapping[str, Any]], wanted: Seque
 def check_domains(experiment: Experiment, domains: bool, where: str) -> None:
     """Raise ParamsError when settings do not suit data of one or several domains (``Dataset.domains``).
 
-    With several tasks the batches of several domains must be arranged somehow; a network that computes all tasks on the
-    same image cannot take them; a weighting that compares the losses of a step needs all of them.
+    With several tasks the batches of several domains must be arranged somehow; a weighting that compares the losses of
+    a step needs all of them.
     """
     training = experiment.training
     if not domains:
@@ -49,13 +49,6 @@ def check_domains(experiment: Experiment, domains: bool, where: str) -> None:
         raise ParamsError(f"{where}.training.processes: expected 1 with domains, found {training.processes}")
     if not several:
         return
-    for label, block in experiment.models.items():
-        kind = block.get("kind", label)
-        if entry("models", kind).constants.get("shared_image", False):
-            raise ParamsError(
-                f"{where}.models.{label}: '{kind}' computes all tasks on one image, but each task of "
-                f"'{experiment.dataset}' has images of its own; take another model"
-            )
     for label, given in experiment.weightings.items():
         block = frozen.written(given)
         _check_weighting(block.get("kind", label), block, training, f"{where}.weightings.{label}")

@@ -15,7 +15,7 @@ from mtlbench.models.blocks.vgg import VGGBackbone
 class StitchedClassifier(Classifier):
     """Equal copies of a backbone, one per task; a cross-stitch unit (T x T for each channel) follows every stage.
 
-    All towers see the same image and feed each other, so ``only`` saves the other tasks' last weights at most.
+    All towers see the same image and feed each other, so ``only`` saves the other tasks' classifiers and no more.
     """
 
     def __init__(self, tasks: Mapping[str, int], backbone: ResNetBackbone | VGGBackbone) -> None:
