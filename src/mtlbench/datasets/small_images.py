@@ -1,5 +1,6 @@
 """Small real images that installed packages bring along, as domains: classification without a download."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from mtlbench.datasets import Dataset, Split
-from mtlbench.datasets._domains import labels_of, tasks_of
+from mtlbench.datasets._domains import labels_of, standardised, tasks_of
 from mtlbench.datasets.embedded.domains import DOMAINS, pictures_of
 from mtlbench.datasets.geometry.resize import resize_picture
 from mtlbench.datasets.raw.files import RawFile
@@ -38,10 +39,13 @@ class SmallImages(Dataset):
             int | None, Field(ge=1, description="training images of each domain at most; null: all")
         ] = None,
         test: Annotated[int | None, Field(ge=1, description="test images of each domain at most; null: all")] = None,
+        standardise: Annotated[
+            bool, Field(description="grey levels minus the mean of the domain's training images, by their deviation")
+        ] = True,
     ) -> None:
         self.size = (height, width)
         self.chosen = tuple(name for name in DOMAINS if domains is None or name in domains)
-        self.most = {"train": train, "test": test}
+        self.most, self.standardise = {"train": train, "test": test}, standardise
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:
@@ -81,6 +85,14 @@ class SmallImages(Dataset):
         return Split(len(images), _Image(self, tuple(images)), np.concatenate(scenes), names)
 
 
+@functools.cache
+def _grey(domain: str) -> tuple[float, float]:
+    """Mean and standard deviation in 0..1 of the grey levels of all training pictures, at their own size."""
+    found = pictures_of(domain)
+    levels = found.pictures[~found.test] / 255.0
+    return float(levels.mean()), float(levels.std())
+
+
 @dataclass(frozen=True)
 class _Image:
     """Makes image i of a split; a class, so that processes can be handed it, and each reads the files once."""
@@ -93,4 +105,6 @@ class _Image:
         found = pictures_of(domain)
         picture = resize_picture(np.repeat(found.pictures[number][..., None], 3, 2), self.data.size)
         image = np.ascontiguousarray(np.moveaxis(picture, -1, 0))
+        if self.data.standardise:
+            image = standardised(image, *(np.full(3, value) for value in _grey(domain)))
         return {"image": image, **labels_of(self.data.chosen, domain, int(found.labels[number]))}
