@@ -10,7 +10,7 @@ from PIL import Image
 
 from mtlbench import pipeline
 from mtlbench.datasets import Split
-from mtlbench.datasets.folders.picture import read_fitted
+from mtlbench.datasets.class_folders.picture import read_fitted
 from mtlbench.datasets.image_folders import ImageFolders
 from mtlbench.plan import grid
 from mtlbench.plan.params import load

@@ -13,7 +13,7 @@ from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets._decathlon import read_statistics
 from mtlbench.datasets._decathlon_annotations import DOMAINS, Annotations, read_annotations
 from mtlbench.datasets._domains import labels_of, standardised, tasks_of
-from mtlbench.datasets.folders.picture import read_fitted
+from mtlbench.datasets.class_folders.picture import read_fitted
 from mtlbench.datasets.raw.files import RawFile, digest_of, digest_of_folder
 from mtlbench.system.errors import DataError
 

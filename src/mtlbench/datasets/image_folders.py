@@ -11,8 +11,8 @@ from pydantic import Field
 
 from mtlbench.datasets import Dataset, Split
 from mtlbench.datasets._domains import check_names, labels_of, tasks_of
-from mtlbench.datasets.folders.domain import DomainPictures, read_domain
-from mtlbench.datasets.folders.picture import Fit, read_fitted
+from mtlbench.datasets.class_folders.domain import DomainPictures, read_domain
+from mtlbench.datasets.class_folders.picture import Fit, read_fitted
 from mtlbench.datasets.raw.files import RawFile, digest_of_folder
 from mtlbench.system.errors import ParamsError
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtlbench.datasets.folders.listing import Labelled, check_classes, check_filled, class_folders, pictures_of
+from mtlbench.datasets.class_folders.listing import Labelled, check_classes, check_filled, class_folders, pictures_of
 from mtlbench.system.errors import DataError
 
 
