@@ -12,7 +12,7 @@ from mtlbench import pipeline
 from mtlbench.datasets import Split
 from mtlbench.datasets.class_folders.picture import read_fitted
 from mtlbench.datasets.image_folders import ImageFolders
-from mtlbench.plan import grid
+from mtlbench.plan import prepared
 from mtlbench.plan.params import load
 from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import DataError, ParamsError
@@ -225,13 +225,13 @@ def planned(project: Path, tree: Path) -> Path:
 
 
 def test_prepared_folders_know_their_classes_and_another_picture_is_another_key(planned: Path, tree: Path) -> None:
-    before = grid.dataset(load(), "photos")
+    before = prepared.dataset(load(), "photos")
     facts = Manifest.read(pipeline.prepare(load(), "photos")).facts
     assert facts["tasks"]["birds"]["class_names"] == ["amsel", "zaunkönig"]
     assert facts["counts"] == {"train": 30, "test": 10}
     assert facts["statistics"]["test"]["signs"]["class_shares"] == pytest.approx(dict.fromkeys(SIGNS, 1 / 3))
     picture(tree / "signs" / "halt" / "0.jpg", (9, 9, 9))
-    after = grid.dataset(load(), "photos")
+    after = prepared.dataset(load(), "photos")
     assert after.key != before.key
     assert after.content["birds"] == before.content["birds"]
 
