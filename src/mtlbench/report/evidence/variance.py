@@ -3,13 +3,21 @@
 Rows share seeds, and with them initial weights and orders, so a value is row + seed + remainder: differences are
 taken within seeds, where what all rows of a seed share cancels. Two or three seeds hardly tell one row's own
 scatter, so it is held against the scatter of all rows; what is larger counts, because an unstable row must not be
-called different by its neighbours' stability. docs/report.md has the simulated coverage and error rate.
+called different by its neighbours' stability. Where the rows' scatter differs, they tell nothing about one another's
+means: each then has the interval of its own values. docs/report.md has the simulated coverage and error rate.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
+
+#: Fewer rows tell too little about one another's noise, and about whether it is equal.
+FEWEST_ROWS = 4
+#: Level of the test whether all rows are equally noisy. High, because pooling unequal rows costs coverage, and not
+#: pooling equal ones only length.
+EQUAL_NOISE = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,8 @@ def within_seeds(values: np.ndarray) -> tuple[Estimate, Estimate]:
     With the remainders e of the two-way fit row + seed, v = sum e^2 / (R - 1)(n - 1) and row r's own v_r = sum e_r^2
     R / (R - 1)(n - 1). A difference has the largest of 2 v, 2 v_a, 2 v_b and the variance of the paired differences,
     with (R - 1)(n - 1) degrees of freedom. A mean has the larger of the row's own variance, and that of the mean
-    over rows (n - 1 degrees of freedom) plus (1 - 1/R) max(v, v_r).
+    over rows (n - 1 degrees of freedom) plus (1 - 1/R) max(v, v_r); of fewer than ``FEWEST_ROWS`` rows, or of rows with
+    unequal noise, each has its own variance alone, with n - 1 degrees of freedom: the textbook's interval.
     """
     rows, seeds = values.shape
     own = values.var(1, ddof=1)
@@ -87,10 +96,25 @@ def within_seeds(values: np.ndarray) -> tuple[Estimate, Estimate]:
     covariance = np.cov(values)
     paired = own[:, None] + own - 2 * covariance
     difference = np.maximum(paired, 2 * np.maximum(larger[:, None], larger))
+    if rows < FEWEST_ROWS or unequal_noise(squares, seeds - 1):
+        mean = Estimate(own, np.full(rows, seeds - 1.0))
     return (
         Estimate(np.maximum(mean.variance, own) / seeds, mean.freedom),
         Estimate(difference / seeds, np.full((rows, rows), float(freedom))),
     )
+
+
+def unequal_noise(squares: np.ndarray, freedom: int) -> bool:
+    """Cochran's C test (1941) of sums of squares (R,), ``freedom`` each: whether the largest is too large a share.
+
+    With the share C of the largest, F = (R - 1) C / (1 - C) is compared with Fisher's distribution of (freedom,
+    (R - 1) freedom), its probability times R with the level ``EQUAL_NOISE``.
+    """
+    rows, rest = len(squares), squares.sum() - squares.max()
+    if rest <= 0:
+        return bool(squares.max() > 0)
+    ratio = (rows - 1) * squares.max() / rest
+    return bool(rows * stats.f.sf(ratio, freedom, (rows - 1) * freedom) < EQUAL_NOISE)
 
 
 def between_seeds(values: Sequence[np.ndarray]) -> tuple[Estimate, Estimate]:
