@@ -69,10 +69,10 @@ def prepare(params: Params, name: str, key: str | None = None, again: bool = Fal
 
     if again:
         data.manifest.unlink(missing_ok=True)
-    if data.source is not None and is_address(data.source):
-        compare(raw.name, content(raw.name, raw, prepared.unpublished(data)), data.source)
+    if data.source is None or is_address(data.source):
+        compare(raw.name, content(raw.name, raw, prepared.unpublished(data, needed=True)), data.source)
     else:
-        record(name, data.content)
+        record(name, data.content, data.source)
     return make(name, data.build(), raw, data.folder, data.spec, jobs=params.runtime.workers, more=constant)
 
 

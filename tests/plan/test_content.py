@@ -67,10 +67,22 @@ def test_a_file_is_read_once(sources: Path, monkeypatch) -> None:
 
 def test_a_clone_without_the_raw_files_plans_the_same_keys(sources: Path) -> None:
     before = cells()
-    content.record("rooms", prepared.dataset(load(), "rooms").content)
+    content.record("rooms", prepared.dataset(load(), "rooms").content, "one")
     shutil.rmtree(places.WORK)
     shutil.rmtree(sources / "one")
     assert cells() == before
+
+
+@pytest.mark.parametrize("kept", ["{}", "[]", "{", '{"source": "three", "files": [1]}', '{"source": "three"}'])
+def test_another_folder_under_the_same_name_has_not_the_content_of_the_earlier_one(
+    sources: Path, edit, kept: str
+) -> None:
+    before = cells()
+    content.record("rooms", prepared.dataset(load(), "rooms").content, "one")
+    edit("source: one", "source: three")  # not there (yet), or misspelt
+    assert not set(before) & set(cells())
+    places.sources("rooms").write_text(kept)
+    assert not set(before) & set(cells()), "a damaged record says nothing"
 
 
 def total(folder: Path) -> str:
@@ -152,3 +164,26 @@ def test_a_download_that_is_not_the_one_of_before_is_refused(address: Site, monk
     address.content["/a/splits.mat"] = b"/a/splits.mat"
     pipeline.download(load(), "rooms")
     pipeline.prepare(load(), "rooms")
+
+
+def test_the_cameras_of_cityscapes_which_have_no_checksum_are_compared_with_the_first(
+    project: Path, edit, monkeypatch
+) -> None:
+    edit(
+        "{kind: rooms, height: 32, width: 32, train: 6, test: 3, seed: 1}", "{kind: cityscapes, inverse_depth: metric}"
+    )
+    made: list[str] = []
+    monkeypatch.setattr("mtlbench.datasets.prepared.prepare.prepare", lambda name, *_, **__: made.append(name))
+    cameras = prepared.raw_folder(prepared.dataset(load(), "rooms")) / "camera_trainvaltest.zip"
+    cameras.parent.mkdir(parents=True)
+    cameras.write_bytes(b"first")
+    before = key()
+    pipeline.prepare(load(), "rooms")
+    cameras.write_bytes(b"another")
+    assert key() == before
+    with pytest.raises(DataError, match=r"camera_trainvaltest.zip is not the file that was downloaded .* before"):
+        pipeline.prepare(load(), "rooms")
+    assert made == ["rooms"]
+    edit("inverse_depth: metric", "inverse_depth: mtan")  # does not read them
+    pipeline.prepare(load(), "rooms")
+    assert made == ["rooms", "rooms"]

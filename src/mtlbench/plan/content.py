@@ -19,16 +19,16 @@ from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import digest, read_json, write_json
 
 
-def content(name: str, raw: Path, files: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def content(name: str, raw: Path, files: Mapping[str, Sequence[str]], source: str | None = None) -> dict[str, str]:
     """{raw file: SHA-256} of what is in ``raw``; ``files`` is {raw file: names of the file or folder that holds it}.
 
-    Where ``raw`` does not exist, what ``record`` kept under ``name``; {} when there is nothing to go by.
+    Where ``raw`` does not exist, what ``record`` kept under ``name`` for the same ``source``; {} when there is nothing
+    to go by: a dataset that names another folder now has not the content of the earlier one.
     """
     if not files:
         return {}
     if not raw.is_dir():
-        recorded = _json(places.sources(name))
-        return {str(key): str(value) for key, value in recorded.items()}
+        return _recorded(name, source)
     known = dict(_remembered(places.digests(), _time(places.digests())))
     before = len(known)
     found = {file: total for file, forms in files.items() if (total := _total(raw, forms, known))}
@@ -37,23 +37,35 @@ def content(name: str, raw: Path, files: Mapping[str, Sequence[str]]) -> dict[st
     return found
 
 
-def record(name: str, found: Mapping[str, str]) -> None:
-    """Keep the digests for a clone that has no raw files."""
-    if found and _json(places.sources(name)) != found:
-        write_json(places.sources(name), dict(found))
+def record(name: str, found: Mapping[str, str], source: str | None) -> None:
+    """Keep the digests of a ``source``, as params.yaml spells it, for a clone that has no raw files."""
+    new = {"source": source, "files": dict(found)}
+    if found and _json(places.sources(name)) != new:
+        write_json(places.sources(name), new)
 
 
-def compare(name: str, found: Mapping[str, str], source: str) -> None:
-    """Record under ``name`` what the address ``source`` gave; DataError when it gave something else before."""
-    before = _json(places.sources(name))
+def compare(name: str, found: Mapping[str, str], source: str | None) -> None:
+    """Record under ``name`` what the address ``source`` gave; DataError when it gave something else before.
+
+    Without a ``source`` the files come from their published addresses.
+    """
+    source = source.rstrip("/") if source else None
+    before = _recorded(name, source)
     other = [file for file, value in found.items() if before.get(file, value) != value]
     if other:
         raise DataError(
-            f"{source}: {', '.join(other)} is not the file that was downloaded from there before (digests in "
+            f"{source or name}: {', '.join(other)} is not the file that was downloaded from there before (digests in "
             f"{places.sources(name)}), and results are kept by the address. Put the earlier file back into "
             f"{places.raw(name)}, or name a folder that holds the new one as `source`: its content then enters the keys"
         )
-    record(name, {**before, **found})
+    record(name, {**before, **found}, source)
+
+
+def _recorded(name: str, source: str | None) -> dict[str, str]:
+    """What is kept under ``name`` of this source; {} of any other."""
+    kept = _json(places.sources(name))
+    files = kept.get("files") if kept.get("source", "") == source else None
+    return {str(key): str(value) for key, value in files.items()} if isinstance(files, dict) else {}
 
 
 def _total(raw: Path, forms: Sequence[str], known: dict[str, str]) -> str | None:

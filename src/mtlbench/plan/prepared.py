@@ -66,7 +66,7 @@ def dataset(params: Params, name: str) -> PreparedDataset:
     found = _dataset(name, kind, keys.canonical(options), source, "{}")
     if source is None or is_address(source):
         return found
-    held = content(name, raw_folder(found), unpublished(found))
+    held = content(name, raw_folder(found), unpublished(found), source)
     return _dataset(name, kind, keys.canonical(options), source, keys.canonical(held))
 
 
@@ -85,9 +85,10 @@ def _dataset(name: str, kind: str, options_json: str, source: str | None, conten
     return PreparedDataset(name, kind, options, source, spec, keys.key(spec))
 
 
-def unpublished(data: PreparedDataset) -> dict[str, tuple[str, ...]]:
-    """{raw file without a published checksum: the names under which it may lie in its folder}."""
-    return {file.name: file.forms for file in data.build().raw_files() if data.raw[file.name] is None}
+def unpublished(data: PreparedDataset, needed: bool = False) -> dict[str, tuple[str, ...]]:
+    """{raw file without a published checksum: names under which it may lie in its folder}; all, or those needed."""
+    files = [file for file in data.build().raw_files() if file.required or not needed]
+    return {file.name: file.forms for file in files if data.raw[file.name] is None}
 
 
 def raw_folder(data: PreparedDataset) -> Path:
