@@ -14,7 +14,7 @@ from mtlbench.diagrams.layout import LANE, LIGHT, NARROW, SHARED, WIDE, Box, Lay
 from mtlbench.diagrams.trace import Node, fold, trace
 from mtlbench.models._cost import blueprint, parameter_count
 from mtlbench.plan.registry import Entry, entries
-from mtlbench.system.colours import COLOURS
+from mtlbench.system.colours import COLOURS, as_text, text_on
 from mtlbench.system.files import write_text
 
 INK, LINE, SHARED_COLOUR = "#1B1F24", "#9AA3AD", "#5B6B7B"
@@ -53,7 +53,7 @@ def draw_svg(model_name: str, tasks: Mapping[str, int], **options: Any) -> str:
     model = blueprint(model_name, tasks, options)
     layout = arrange(fold(trace(model, (256, 256))), list(tasks))
     colours = {task: COLOURS[number % len(COLOURS)] for number, task in enumerate(tasks)}
-    width, height = max(layout.width + 70, 640, _legend_width(layout)), layout.height + LEGEND
+    width, height = max(layout.width + 70, 640, _legend_width(layout, colours)), layout.height + LEGEND
     title = f"{model_name}: {len(tasks)} task{'s' * (len(tasks) > 1)}, {parameter_count(model):,} parameters"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
@@ -76,7 +76,7 @@ def _lanes(layout: Layout, colours: Mapping[str, str], width: float) -> list[str
         area = f'x="4" y="{top + 1:.1f}" width="{width - 8:.1f}" height="{bottom - top - 2:.1f}"'
         lines.append(f'<rect {area} rx="4" fill="{colour}" fill-opacity="0.07"/>')
         label = "backbone" if name == SHARED and len(colours) == 1 else name
-        lines.append(_text(12, (top + bottom) / 2 + 3, label, 10, colour, anchor="start", weight="bold"))
+        lines.append(_text(12, (top + bottom) / 2 + 3, label, 10, as_text(colour), anchor="start", weight="bold"))
     return lines
 
 
@@ -106,13 +106,13 @@ def _box(box: Box, boxes: Sequence[Box], colours: Mapping[str, str]) -> list[str
     node = box.node
     if node.kind == "output":
         words = f"{node.shape[0]} {'ch' if len(node.shape) == 3 else 'classes'}"
-        return [_text(box.x - box.width / 2, box.y + 3, words, 9, colours[node.name], anchor="start")]
+        return [_text(box.x - box.width / 2, box.y + 3, words, 9, as_text(colours[node.name]), anchor="start")]
     fill = _fill(node, colours)
     mark, _ = KINDS.get(node.kind, ("", ""))
     shape = _shape(node.kind, box.x, box.y, box.width, box.height, fill)
     lines = [f"<g><title>{escape(_hint(node))}</title>{shape}"]
     if mark:
-        lines.append(_text(box.x, box.y + 3, mark, 9, "#FFFFFF" if fill != "#FFFFFF" else INK, weight="bold"))
+        lines.append(_text(box.x, box.y + 3, mark, 9, text_on(fill), weight="bold"))
     sources = [boxes[number].node for number in node.inputs]
     if node.parameters and not box.across and all(source.shape[:1] != node.shape[:1] for source in sources):
         lines.append(_text(box.x, box.y - box.height / 2 - 3, str(node.shape[0]), 7, INK))
@@ -156,8 +156,17 @@ def _signs(layout: Layout) -> list[tuple[str, float]]:
     return [(kind, 28 + 5.0 * len(words)) for kind, (_, words) in KINDS.items() if kind in kinds]
 
 
-def _legend_width(layout: Layout) -> float:
-    return 12 + sum(width for _, width in _signs(layout))
+def _owners(layout: Layout, colours: Mapping[str, str]) -> list[tuple[str, str, float]]:
+    """Colour, words and width of each kind of weights in the picture."""
+    owned = {box.node.owners for box in layout.boxes}
+    names = {SHARED_COLOUR: "weights of several tasks"} if any(len(owners) > 1 for owners in owned) else {}
+    names |= {colours[task]: f"weights of {task}" for task in colours if frozenset([task]) in owned}
+    return [(colour, words, 30 + 5.0 * len(words)) for colour, words in names.items()]
+
+
+def _legend_width(layout: Layout, colours: Mapping[str, str]) -> float:
+    lines = ([width for *_, width in found] for found in (_signs(layout), _owners(layout, colours)))
+    return 12 + max(map(sum, lines))
 
 
 def _legend(layout: Layout, colours: Mapping[str, str]) -> list[str]:
@@ -167,17 +176,14 @@ def _legend(layout: Layout, colours: Mapping[str, str]) -> list[str]:
         mark, words = KINDS[kind]
         light = kind in LIGHT
         shape = _shape(kind, x + 6, y, NARROW if light else WIDE, 14, "#FFFFFF" if light else SHARED_COLOUR)
-        lines += [shape, _text(x + 6, y + 3, mark, 9, INK if light else "#FFFFFF", weight="bold")]
+        lines += [shape, _text(x + 6, y + 3, mark, 9, text_on("#FFFFFF" if light else SHARED_COLOUR), weight="bold")]
         lines.append(_text(x + 16, y + 3, words, 8.5, INK, anchor="start"))
         x += wide
     x, y = 12.0, y + 22
-    owned = {box.node.owners for box in layout.boxes}
-    names = {SHARED_COLOUR: "weights of several tasks"} if any(len(owners) > 1 for owners in owned) else {}
-    names |= {colours[task]: f"weights of {task}" for task in colours if frozenset([task]) in owned}
-    for colour, words in names.items():
+    for colour, words, wide in _owners(layout, colours):
         lines.append(f'<rect x="{x:.1f}" y="{y - 5:.1f}" width="10" height="10" rx="1.5" fill="{colour}"/>')
         lines.append(_text(x + 15, y + 3, words, 8.5, INK, anchor="start"))
-        x += 30 + 5.0 * len(words)
+        x += wide
     return lines
 
 

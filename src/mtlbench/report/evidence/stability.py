@@ -13,7 +13,7 @@ from mtlbench.metrics.ranks import kendall_tau, swapped_pairs
 from mtlbench.metrics.rules import LAST
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.per_image import AUTO_LAMBDA_BATCH, IMAGE, WHOLE, delta_draws
-from mtlbench.report.figures.style import Picture, new_figure, save, styled
+from mtlbench.report.figures.style import Picture, new_figure, readable_cells, save, styled
 from mtlbench.report.rows.grid import DELTA_COLUMNS, mean
 from mtlbench.report.rows.text import number
 from mtlbench.report.rows.tidy import rules
@@ -177,6 +177,7 @@ def agreement_figure(analysis: Analysis, folder: Path) -> Picture | None:
             tau = agreement(table)
             sns.heatmap(tau, ax=axes, annot=annotations(tau), fmt="", cmap="PuOr", vmin=-1, vmax=1, square=True,
                         linewidths=0.6, linecolor="white", cbar=False, annot_kws={"fontsize": 7.5})  # fmt: skip
+            readable_cells(axes)
             axes.set_title(title)
             axes.tick_params(length=0, labelsize=7.5)
             axes.set_yticklabels(axes.get_yticklabels(), rotation=0)

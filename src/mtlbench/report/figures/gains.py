@@ -9,7 +9,7 @@ import seaborn as sns
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import main_column
 from mtlbench.report.evidence.gains import Gains, gains
-from mtlbench.report.figures.style import INK, Picture, new_figure, save, styled
+from mtlbench.report.figures.style import INK, Picture, new_figure, readable_cells, save, styled
 from mtlbench.report.rows.grid import Column
 from mtlbench.report.rows.text import DASH, number, task_title
 
@@ -35,6 +35,7 @@ def gain_matrix(analysis: Analysis, folder: Path) -> Picture | None:
             yticklabels=[row.label for row in found.rows[shown]], linewidths=0.6, linecolor="white",
             annot_kws={"fontsize": 7.5}, cbar_kws={"label": "gain [%]", "shrink": 0.9, "extend": "both"},
         )  # fmt: skip
+        readable_cells(axes)
         axes.tick_params(length=0)
         axes.tick_params(axis="y", rotation=0)
         axes.set_xticklabels(axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")

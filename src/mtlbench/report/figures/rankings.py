@@ -10,7 +10,7 @@ import seaborn as sns
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import image_ranks, main_column
 from mtlbench.report.evidence.statistics import critical_difference, friedman_p
-from mtlbench.report.figures.style import BASELINE, INK, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.report.figures.style import BASELINE, INK, WIDTH, Picture, new_figure, readable_cells, save, styled, tidy
 from mtlbench.report.rows.grid import Column, Row, mean
 from mtlbench.report.rows.text import number, task_title
 from mtlbench.system.colours import COLOURS
@@ -129,9 +129,10 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
         axes = figure.subplots()
         bar = {"label": "A beats B [%]", "shrink": 0.6, "ticks": [0, 25, 50, 75, 100], "boundaries": range(101)}
         sns.heatmap(
-            matrix, ax=axes, cmap="RdBu", vmin=-25, vmax=125, annot=np.array(labels), fmt="", square=True,
+            matrix, ax=axes, cmap="RdBu", vmin=-50, vmax=150, annot=np.array(labels), fmt="", square=True,
             linewidths=0.6, linecolor="white", annot_kws={"fontsize": 7}, cbar_kws=bar,
         )  # fmt: skip
+        readable_cells(axes)
         axes.set_xlabel("B")
         axes.set_ylabel("A")
         axes.tick_params(length=0)

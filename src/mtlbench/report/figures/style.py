@@ -9,9 +9,10 @@ from typing import Any
 import matplotlib
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from mtlbench.system.colours import COLOURS
+from mtlbench.system.colours import COLOURS, text_on
 from mtlbench.system.files import atomic_writer
 
 #: The single-task baseline, in every figure.
@@ -113,6 +114,15 @@ def tidy(axes: Any, axis: str = "y") -> None:
     sns.despine(ax=axes)
     if axis:
         axes.grid(axis=axis)
+
+
+def readable_cells(axes: Any) -> None:
+    """Write the words in the cells of a heat map in black or white, whichever is easier to read on their colour."""
+    cells = axes.collections[0]
+    columns = cells.get_array().shape[1]
+    for text in axes.texts:
+        column, row = map(int, text.get_position())
+        text.set_color(text_on(to_hex(cells.get_facecolors()[row * columns + column])))
 
 
 def keep_first(axes: Any, count: int) -> None:
