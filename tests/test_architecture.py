@@ -1,6 +1,8 @@
 """The rooms of docs/architecture.md: imports point downwards, nothing in a circle, every package says what it is."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Mapping, Set
 from pathlib import Path
 
@@ -82,6 +84,21 @@ def test_a_circle_is_seen_also_where_only_a_type_checker_goes_round() -> None:
     assert found == {"p": set(), "p.state": {"p.loop"}, "p.loop": {"p.state"}, "p.other": {"p.state"}}
     assert circle(found) == {"p.state", "p.loop", "p.other"}
     assert circle(found | {"p.loop": set()}) == set()
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("mtlbench.cli, mtlbench.plan.summaries, mtlbench.runs.status, mtlbench.runs.prune, mtlbench.listing", "torch"),
+        ("mtlbench.report.rows.collect, mtlbench.report.rows.files", "matplotlib, seaborn, scipy"),
+        ("mtlbench.models.split_vgg, mtlbench.models.segnet_mtan, mtlbench.training.cell", "torchvision, matplotlib"),
+    ],
+)
+def test_a_verb_starts_without_what_it_does_not_need(modules: str, heavy: str) -> None:
+    """Planning starts without torch, a summary without figures, a network without torchvision where it takes none."""
+    code = f"import sys, {modules}; print([name for name in '{heavy}'.split(', ') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_every_package_says_what_lives_in_it(repository: Path) -> None:

@@ -123,8 +123,8 @@ def _metrics(cell: grid.Cell, wanted: Experiment) -> dict[str, Sequence[Metric]]
 
 def aggregate(params: Params, name: str, key: str | None = None) -> Path:
     """Write the tidy tables of an experiment; returns the manifest's path."""
-    from mtlbench.report.build import write_summary
     from mtlbench.report.rows.collect import report_input
+    from mtlbench.report.rows.files import write_summary
 
     spec = summaries.report_spec(params, name)
     keys.check_planned(f"summary of {name}", keys.key(spec), key)

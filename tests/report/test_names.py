@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from mtlbench.plan.registry import entries
-from mtlbench.report.build import write_summary
 from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.page import citations
 from mtlbench.report.page.citations import Paper, bibtex
 from mtlbench.report.page.latex import latex
 from mtlbench.report.page.tables import comparison_table, csv_records
 from mtlbench.report.rows.collect import _title
+from mtlbench.report.rows.files import write_summary
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mtlbench.report.build import write_csv
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.page.numbers import classes, results
+from mtlbench.report.rows.files import write_csv
 
 
 def test_results_have_full_precision(analysis: Analysis, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mtlbench.report.build import write_summary
+from mtlbench.report.rows.files import write_summary
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.report.rows.tidy import curves, summary, thinned

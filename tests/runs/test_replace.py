@@ -113,7 +113,7 @@ def test_a_failing_summary_or_report_leaves_the_earlier_one(project: Path, edit,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mtlbench.report.build.write_json", full)
+        patch.setattr("mtlbench.report.rows.files.write_json", full)
         with pytest.raises(OSError, match="No space left"):
             pipeline.aggregate(load(), "tiny")
     assert tree(places.summary("tiny")) == before

@@ -1,6 +1,5 @@
 """The whole report of an experiment: a pure function of the files of its cells."""
 
-import io
 from itertools import combinations
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from mtlbench.report.page.latex import compact, latex
 from mtlbench.report.page.markdown import markdown
 from mtlbench.report.page.page import Page, render
 from mtlbench.report.page.tables import Table, comparison_table, csv_records
-from mtlbench.report.rows import tidy
 from mtlbench.report.rows.costs import cost_table
-from mtlbench.report.rows.grid import Grid, load_grid, mean
+from mtlbench.report.rows.files import write_csv, write_tidy
+from mtlbench.report.rows.grid import Grid, load_grid
 from mtlbench.report.rows.images import unequal_images
 from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.report.rows.text import DASH, protocol_text
@@ -33,7 +32,7 @@ th, td {padding: 4px 10px; text-align: left; border-bottom: 1px solid #ccc}
 </style>
 """
 
-__all__ = ["CellInput", "ReportInput", "build_report", "write_summary"]
+__all__ = ["CellInput", "ReportInput", "build_report"]
 
 
 def build_report(report: ReportInput, out: Path, workers: int = 1) -> None:
@@ -48,34 +47,12 @@ def build_report(report: ReportInput, out: Path, workers: int = 1) -> None:
     grid = load_grid(report)
     analysis = analyse(grid)
     table = comparison_table(analysis)
-    _write_tidy(grid, out)
+    write_tidy(grid, out)
     caption = _table_caption(grid)
     _write_tables(analysis, table, caption, out)
     sections = draw_all(analysis, out, workers)
     write_json(out / "captions.json", {"table": caption, **{one.name: one.caption for one in sections.pictures}})
     write_text(out / "index.html", render(Page(analysis, table, sections)))
-
-
-def write_summary(report: ReportInput, folder: Path) -> dict[str, Path]:
-    """Write the tidy tables alone: summary.csv, curves.csv and metrics.json; returns {name: path}."""
-    return _write_tidy(load_grid(report), Path(folder))
-
-
-def _write_tidy(grid: Grid, folder: Path) -> dict[str, Path]:
-    paths = {name: folder / name for name in ("summary.csv", "curves.csv", "metrics.json")}
-    write_csv(paths["summary.csv"], tidy.summary(grid))
-    write_csv(paths["curves.csv"], tidy.curves(grid), digits=6)
-    write_json(paths["metrics.json"], flat_metrics(grid))
-    return paths
-
-
-def flat_metrics(grid: Grid) -> dict[str, dict[str, float]]:
-    """{row: {column: mean over seeds}} of the reported numbers, for ``dvc metrics``; what is missing is left out."""
-    found = {}
-    for row in grid.rows:
-        means = {name: mean(values) for name, values in grid.reported[row.slug].items()}
-        found[row.slug] = {name: round(value, 9) + 0.0 for name, value in means.items() if value == value}
-    return {slug: values for slug, values in found.items() if values}
 
 
 def _table_caption(grid: Grid) -> str:
@@ -138,12 +115,3 @@ def _against_baseline(analysis: Analysis, tests: PairTests, first: int, second: 
         if tests.slugs[one] == baseline:
             return float(tests.against_baseline[other])
     return float("nan")
-
-
-def write_csv(path: Path, frame: pd.DataFrame, digits: int = 12) -> None:
-    """Write a table as UTF-8 CSV with Unix line ends, atomically; floats with ``digits`` significant digits."""
-    buffer = io.StringIO()
-    floats = frame.select_dtypes("float").columns
-    frame = frame.assign(**{name: frame[name] + 0.0 for name in floats})  # no -0
-    frame.to_csv(buffer, index=False, float_format=f"%.{digits}g", lineterminator="\n")
-    write_text(path, buffer.getvalue())

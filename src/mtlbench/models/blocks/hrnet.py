@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from mtlbench.models.blocks.normalize import Normalize
 from mtlbench.models.blocks.resize import Bilinear
-from mtlbench.models.blocks.resnet import Normalize
 
 #: Channels of the branches, at 1/4, 1/8, 1/16 and 1/32 of the image's size.
 CHANNELS = (18, 36, 72, 144)

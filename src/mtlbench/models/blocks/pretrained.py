@@ -4,7 +4,6 @@ import pickle
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -38,6 +37,8 @@ def pretrained(network: str, weights: str, expected: dict[str, Tensor]) -> dict[
 
 
 def _fetch(network: str) -> dict[str, Tensor]:
+    import torchvision  # here, because it takes as long to start as torch and most runs begin without weights
+
     source = torchvision.models.get_model_weights(network)["IMAGENET1K_V1"]
     try:
         return source.get_state_dict(progress=False, check_hash=True)

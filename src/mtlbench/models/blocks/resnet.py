@@ -2,29 +2,17 @@
 
 from typing import ClassVar
 
-import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
+from mtlbench.models.blocks.normalize import Normalize
 from mtlbench.models.blocks.pretrained import pretrained
 
 #: Dilation of layer1 .. layer4.
 DILATIONS = (1, 1, 2, 4)
 #: Channels before layer1.
 STEM_CHANNELS = 64
-
-
-class Normalize(nn.Module):
-    """An image with values in [0, 1] minus the ImageNet mean, divided by its standard deviation, by channel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name, values in {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}.items():
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return (image - self.mean) / self.deviation
 
 
 class Stem(nn.Sequential):

@@ -1,12 +1,11 @@
 """VGG with BatchNorm as a backbone: the encoder of the SegNet family, for images of any size."""
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
+from mtlbench.models.blocks.normalize import Normalize
 from mtlbench.models.blocks.pooling import CeilMaxPool
 from mtlbench.models.blocks.pretrained import pretrained
-from mtlbench.models.blocks.resnet import Normalize
 from mtlbench.models.blocks.segnet import block, initialise, scaled
 
 #: Convolutions of the five stages, by the number of layers (the three linear ones of the paper counted).
@@ -53,6 +52,8 @@ class VGGBackbone(nn.Module):
         return found
 
     def _load(self, network: str, weights: str) -> None:
+        import torchvision  # here, because it takes as long to start as torch
+
         with torch.device("meta"):
             names = list(getattr(torchvision.models, network)().features.state_dict(prefix="features."))
         own = self.blocks.state_dict()  # the same tensors in the same order
