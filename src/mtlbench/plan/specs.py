@@ -24,9 +24,10 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
     """Models with weightings, in the order of params.yaml."""
     where = f"experiments.{name}"
     made = data.build()
+    known = task_options.available(made.tasks)
     for task in grid.tasks:
-        if task not in made.tasks:
-            raise ParamsError(f"{where}.tasks: dataset '{data.name}' has no '{task}'. {nearest(task, made.tasks)}")
+        if task not in known:
+            raise ParamsError(f"{where}.tasks: dataset '{data.name}' has no '{task}'. {nearest(task, known)}")
     check_domains(grid, made.domains, where)
     if grid.search is not None:
         _check_scenes(grid.search.held_out, made.train_scenes, f"{where}.search.held_out")
@@ -40,7 +41,7 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
     found = []
     for label, block in grid.models.items():
         model = _resolve("models", label, block, f"{where}.models.{label}")
-        check_model(model["kind"], made.tasks, grid.tasks, f"{where}.models.{label}")
+        check_model(model["kind"], known, grid.tasks, f"{where}.models.{label}")
         _check_size(model["kind"], made.size, f"{where}.models.{label}")
         single = entry("models", model["kind"]).constants.get("single_task", False)
         for other, tasks, weighting, of in _single(grid) if single else _weighted(grid, where):

@@ -29,10 +29,17 @@ class Task(ABC):
     #: Whether its images may be zoomed and mirrored in training (signs and digits change their meaning).
     augmented: bool = True
 
+    #: The task of the data set from whose stored maps its own are made (:meth:`derive`); "" where they are stored.
+    derived_from: ClassVar[str] = ""
+
     #: How its maps are stored and what quantity they hold, e.g. ``Values(number=3)``.
     maps: Maps
     #: Output channels that the model must provide.
     channels: int
+
+    def derive(self, source: np.ndarray) -> np.ndarray:
+        """Its own maps (N, ...) in the form that ``maps`` tells, from the stored ones of ``derived_from``."""
+        raise NotImplementedError(f"{type(self).__name__} has derived_from and must say how its maps are made")
 
     def output_shape(self, target: Tensor) -> tuple[int, ...]:
         """The shape of the network's raw output for a batch of targets: here (N, channels, H, W)."""

@@ -26,6 +26,7 @@ from mtlbench.training.data import Split
 from mtlbench.training.domains import batches_of, domains_of
 from mtlbench.training.processes.ranks import ALONE, Ranks
 from mtlbench.training.seeds import derive
+from mtlbench.training.targets import Targets
 from mtlbench.training.trainer import Data, Identity, Trainer
 from mtlbench.weightings import Weighting
 
@@ -100,8 +101,9 @@ def load_data(
 
     ``protocol.share`` holds images out from every row; without it a weighting that wants some takes a share of its own.
     """
-    train = Split(prepared, "train", list(tasks), device, place)
-    test = Split(prepared, "test", list(tasks), device, place)
+    targets = Targets(prepared, tasks)
+    train = Split(targets, "train", list(tasks), device, place)
+    test = Split(targets, "test", list(tasks), device, place)
     share = protocol.share
     if share is None and weighting.wants_held_out:
         share = weighting.held_out_share

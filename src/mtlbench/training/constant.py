@@ -12,6 +12,7 @@ from mtlbench.training.arrays import PreparedArrays
 from mtlbench.training.data import decode
 from mtlbench.training.evaluate import BATCH
 from mtlbench.training.history import without_nan
+from mtlbench.training.targets import Targets
 
 
 @torch.no_grad()
@@ -23,9 +24,10 @@ def constant_baseline(
     For these tasks, or every task of prepared data with this manifest. Targets are read some images at a time and
     pictures not at all, so memory does not grow with the number of images.
     """
-    arrays = PreparedArrays(prepared.path.parent, prepared)
+    tasks = make_tasks(prepared.facts["tasks"]) if tasks is None else tasks
+    arrays = Targets(PreparedArrays(prepared.path.parent, prepared), tasks)
     found = {}
-    for name, task in (make_tasks(prepared.facts["tasks"]) if tasks is None else tasks).items():
+    for name, task in tasks.items():
         seen: dict[str, np.ndarray] = {}
         for target in _targets(arrays, "train", name):
             _add(seen, task.target_statistics(target))
@@ -37,7 +39,7 @@ def constant_baseline(
     return without_nan(found)
 
 
-def _targets(arrays: PreparedArrays, split: str, name: str) -> Iterator[Tensor]:
+def _targets(arrays: Targets, split: str, name: str) -> Iterator[Tensor]:
     return (decode(name, torch.from_numpy(part)) for part in arrays.parts(split, name, BATCH))
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from mtlbench.training.arrays import PreparedArrays
+from mtlbench.training.targets import Targets
 
 #: Share of the free device memory that the arrays may take under ``runtime.data: auto``.
 _SHARE = 0.4
@@ -20,7 +20,7 @@ class Split:
     """
 
     def __init__(
-        self, prepared: PreparedArrays, split: str, tasks: Sequence[str], device: torch.device, place: str = "auto"
+        self, prepared: Targets, split: str, tasks: Sequence[str], device: torch.device, place: str = "auto"
     ) -> None:
         self.device = device
         arrays = {name: torch.from_numpy(prepared.read(split, name)) for name in ("image", *tasks)}
