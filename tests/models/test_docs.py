@@ -16,7 +16,15 @@ def test_the_table_of_costs_is_right(repository: Path) -> None:
     line = r"^\| (\w+) \| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \| (.*) \|$"
     rows = {row[0]: row[1:] for row in re.findall(line, text, re.M)}
     singles = {}
-    for name in ("segnet_single", "resnet_single", "hrnet_single", "single_resnet", "single_vgg", "wrn_single"):
+    for name in (
+        "segnet_single",
+        "resnet_single",
+        "hrnet_single",
+        "swin_single",
+        "single_resnet",
+        "single_vgg",
+        "wrn_single",
+    ):
         constants = entries("models")[name].constants
         example = DOMAINS if constants.get("predicts") == "classes" else EXAMPLE
         singles[constants["family"]] = sum(parameter_count(blueprint(name, {t: k}, {})) for t, k in example.items())

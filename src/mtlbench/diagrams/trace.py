@@ -18,7 +18,12 @@ FOREIGN = {
     "torchvision.models.resnet.BasicBlock": "block", "torchvision.models.resnet.Bottleneck": "block",
     "torch.nn.modules.conv.Conv2d": "conv", "torch.nn.modules.linear.Linear": "linear",
     "torch.nn.modules.pooling.MaxPool2d": "pool",
+    "torch.nn.modules.normalization.LayerNorm": "layer_norm",
+    "torchvision.models.swin_transformer.SwinTransformerBlock": "window",
+    "torchvision.models.swin_transformer.PatchMerging": "merge",
 }  # fmt: skip
+#: Kinds whose maps have the channels last.
+CHANNELS_LAST = ("layer_norm", "window", "merge")
 #: Operations between modules that are worth a node; all others only pass their first tensor on.
 OPERATIONS = {"mul": "times", "add": "plus", "addcmul": "plus", "cat": "concat", "matmul": "times"}
 
@@ -118,7 +123,9 @@ class _Recorder(TorchFunctionMode):
     def add(self, kind: str, name: str, inputs: Any, outputs: Any, **more: Any) -> None:
         """A new node that reads the tensors in ``inputs`` and makes those in ``outputs``."""
         first = _tensors(outputs)[0]
-        node = Node(kind, name, self._sources(inputs), shape=tuple(first.shape[1:]), **more)
+        shape = tuple(first.shape[1:])
+        shape = (shape[-1], *shape[:-1]) if kind in CHANNELS_LAST else shape
+        node = Node(kind, name, self._sources(inputs), shape=shape, **more)
         values = [t for t in _tensors(inputs) if t.dtype != torch.uint8]
         node.positions = set(node.inputs) - set(self._sources(values))
         self.nodes.append(node)
@@ -150,7 +157,7 @@ def fold(nodes: list[Node]) -> list[Node]:
         before = node.inputs[0] if len(node.inputs) == 1 else None
         last = folded[place[before]] if before is not None else None
         same = last is not None and (last.kind, last.shape, last.owners) == (node.kind, node.shape, node.owners)
-        if same and readers[before] == 1 and node.kind in ("conv", "block"):
+        if same and readers[before] == 1 and node.kind in ("conv", "block", "window"):
             last.repeats += 1
             last.parameters += node.parameters
             place[number] = place[before]

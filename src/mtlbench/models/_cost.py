@@ -8,8 +8,8 @@ import torch
 from mtlbench.models import Model, meta_twin
 from mtlbench.plan.registry import check_options, entry
 
-#: The operations that count: convolutions and linear layers.
-COUNTED = ("convolution", "_convolution", "addmm")
+#: The operations that count: convolutions, linear layers (with and without a bias), and the products of attention.
+COUNTED = ("convolution", "_convolution", "addmm", "mm", "bmm")
 
 
 def blueprint(name: str, tasks: Mapping[str, int], options: Mapping[str, Any]) -> Model:
@@ -32,7 +32,7 @@ def parameter_count(model: Model) -> int:
 def forward_flops(model: Model, size: tuple[int, int]) -> int:
     """Floating-point operations of a forward pass of one image of ``size`` (height, width).
 
-    Twice the multiply-adds of convolutions and linear layers; biases, BatchNorm, activations, pooling and
+    Twice the multiply-adds of convolutions, linear layers and attention; biases, BatchNorm, activations, pooling and
     resizing do not count, as usual. Found on the meta device: no arithmetic is done and ``model`` stays
     where and as it is. Raises ParamsError when the model cannot take that size.
     """

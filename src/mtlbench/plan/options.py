@@ -66,6 +66,10 @@ Weights = Annotated[
 ]
 #: Of the DeepLab heads.
 Dropout = Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads"), Search(0.0, 0.7)]
+#: Of Swin transformers: the chance with which the last block of the network is left out in training.
+StochasticDepth = Annotated[
+    float, Field(ge=0, lt=1, description="chance that the last block is skipped in training; rises from 0 by block")
+]
 #: Of networks whose experts belong to one task or to all.
 OwnExperts = Annotated[int, Field(ge=1, description="experts of each task")]
 SharedExperts = Annotated[int, Field(ge=1, description="experts of all tasks")]

@@ -130,14 +130,18 @@ class HRNetBackbone(nn.Module):
 
 
 class HRNetHead(nn.Module):
-    """Features (N, inputs, h, w) -> raw map (N, outputs, H, W) of size (H, W): conv1x1, BatchNorm, ReLU, conv1x1."""
+    """Features (N, inputs, h, w) -> raw map (N, outputs, H, W) of size (H, W): conv1x1, BatchNorm, ReLU, conv1x1.
+
+    ``hidden`` channels between the two; as many as there are inputs unless said.
+    """
 
     diagram: ClassVar[str] = "head"
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, hidden: int | None = None) -> None:
         super().__init__()
-        self.hidden = nn.Sequential(nn.Conv2d(inputs, inputs, 1), nn.BatchNorm2d(inputs), nn.ReLU(inplace=True))
-        self.output = nn.Conv2d(inputs, outputs, 1)
+        hidden = inputs if hidden is None else hidden
+        self.hidden = nn.Sequential(nn.Conv2d(inputs, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU(inplace=True))
+        self.output = nn.Conv2d(hidden, outputs, 1)
         self.enlarge = Bilinear()
 
     def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:

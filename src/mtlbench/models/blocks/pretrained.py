@@ -14,7 +14,9 @@ from mtlbench.system.errors import ParamsError
 CLASSIFIERS = ("fc.", "classifier.")
 
 
-def pretrained(network: str, weights: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+def pretrained(
+    network: str, weights: str, expected: dict[str, Tensor], classifiers: tuple[str, ...] = CLASSIFIERS
+) -> dict[str, Tensor]:
     """The state of a network of torchvision ("resnet50") without its classifier, from ImageNet or from a file.
 
     A file is safetensors (name ends with .safetensors) or what ``torch.save(network.state_dict())`` wrote; it is
@@ -22,7 +24,7 @@ def pretrained(network: str, weights: str, expected: dict[str, Tensor]) -> dict[
     file is missing, is no such file or holds another network.
     """
     state = _fetch(network) if weights == "imagenet" else _read(Path(weights).expanduser())
-    state = {name: tensor for name, tensor in state.items() if not name.startswith(CLASSIFIERS)}
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(classifiers)}
     wrong = [
         name
         for name in sorted(state.keys() | expected.keys())
