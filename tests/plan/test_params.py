@@ -22,6 +22,7 @@ from mtlbench.system.errors import ParamsError
                                                    "Did you mean 'temperature'?"]),
         ("temperature: 2.0", "temperature: 0", ["weightings.dwa.temperature", "greater than 0"]),
         ("segnet_split: {width: 0.0625}", "segnet_split: {width: wide}", ["models.segnet_split.width", "found 'wide'"]),
+        ("dwa: {temperature: 2.0}", "pcd: {primary: dept}", ["weightings.pcd.primary", "one of segmentation, depth"]),
         ("dataset: rooms", "dataset: room", ["experiments.tiny.dataset", "Did you mean 'rooms'?"]),
         ("{kind: rooms", "{kind: rums", ["datasets.rooms: unknown dataset 'rums'"]),
         ("run: [tiny]", "run: [tinny]", ["run: unknown experiment 'tinny'", "Did you mean 'tiny'?"]),

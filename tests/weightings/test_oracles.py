@@ -69,6 +69,24 @@ def test_gradvac(seed, problem, weighting):
         close(problem(rows).step(method)[0], oracle(rows), 1e-6)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("count", "tau"), [(2, 0.02), (3, 0.3), (5, 1.0)])
+def test_pcd(seed, count, tau, problem, weighting):
+    # Several steps with a short memory, so that the running means differ from the squares of the step. torchjd's solver
+    # iterates to 1e-8.
+    oracle, method = jd.PCD(tau=tau, beta=0.5), weighting("pcd", count, tau=tau, beta=0.5).double()
+    for step in range(3):
+        rows = conflicting(10 * seed + step, count)
+        close(problem(rows).step(method)[0], oracle(rows), 1e-5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pcd_with_another_main_task(seed, problem, weighting):
+    rows = conflicting(seed, 3)
+    method = weighting("pcd", 3, tau=0.2, primary="task2").double()
+    close(problem(rows).step(method)[0], jd.PCD(tau=0.2)(rows[[2, 0, 1]]), 1e-5)
+
+
 @pytest.mark.parametrize("leak", [0.0, 0.25])
 def test_graddrop(leak, weighting):
     rows = conflicting(0, 3, 400)

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from mtlbench.system.errors import ParamsError
+
 COUNT = 3
 
 
@@ -192,3 +194,27 @@ def test_a_failed_solve_is_reported(name, problem, weighting):
     assert gradient.abs().max() < 1e-9 * row.abs().max()
     problem(torch.randn(2, 12, dtype=torch.float64)).step(method)
     assert float(method.logs()["solver_failed"]) == 0.0
+
+
+def test_pcd_by_hand(problem, weighting):
+    # Lengths 4 and 8^0.5 become 1; the second task needs 0.02 of its own progress, where the first gives -0.5^0.5.
+    method = weighting("pcd", 2)
+    gradient, _ = problem([[4.0, 0.0, 0.0, 0.0], [-2.0, 2.0, 0.0, 0.0]]).step(method)
+    unit = torch.tensor([0.5**0.5, 0.5**0.5, 0.0, 0.0]) * torch.tensor([-1.0, 1.0, 0.0, 0.0])
+    wanted = torch.tensor([1.0, 0.0, 0.0, 0.0]) + (0.02 + 0.5**0.5) * unit
+    torch.testing.assert_close(gradient, 4 * wanted / wanted.norm())
+    calm, _ = problem([[4.0, 0.0, 0.0, 0.0], [1.0, 2.0, 0.0, 0.0]]).step(weighting("pcd", 2))
+    torch.testing.assert_close(calm, torch.tensor([4.0, 0.0, 0.0, 0.0]))
+
+
+def test_pcd_drops_constraints_that_exclude_each_other(problem, weighting):
+    method = weighting("pcd", 3, tau=0.1, primary="task1")
+    rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 3.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0]]
+    gradient, _ = problem(rows).step(method)
+    torch.testing.assert_close(gradient, torch.tensor([0.0, 3.0, 0.0, 0.0]))
+    assert method.logs()["solver_failed"] == 1
+
+
+def test_pcd_names_its_main_task(weighting):
+    with pytest.raises(ParamsError, match="expected primary to be one of task0, task1, found 'depth'"):
+        weighting("pcd", 2, primary="depth")

@@ -5,7 +5,7 @@ from typing import Any
 
 from mtlbench.plan import frozen, names
 from mtlbench.plan.blocks import Experiment, Params
-from mtlbench.plan.options import PerTask
+from mtlbench.plan.options import OneTask, PerTask
 from mtlbench.plan.registry import entry, split_kind
 from mtlbench.plan.search_block import SearchBlock
 from mtlbench.plan.sources import check_source
@@ -121,9 +121,12 @@ def _check_search(search: SearchBlock, experiment: Experiment, where: str) -> No
 
 
 def _check_tasks(kind: str, options: dict[str, Any], tasks: list[str], where: str) -> None:
-    """An option with a value for every task has exactly those of the experiment, and not only zeros."""
+    """An option with a value for every task has exactly those of the experiment, and not only zeros; one that names a
+    task names one of them."""
     for name, field in entry("weightings", kind).options.model_fields.items():
         values = options[name]
+        if OneTask in field.metadata and values and values not in tasks:
+            raise ParamsError(f"{where}.{name}: expected one of {', '.join(tasks)}, found '{values}'")
         if PerTask not in field.metadata or values is None:
             continue
         if set(values) != set(tasks):

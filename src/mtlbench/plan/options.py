@@ -75,6 +75,10 @@ OwnExperts = Annotated[int, Field(ge=1, description="experts of each task")]
 SharedExperts = Annotated[int, Field(ge=1, description="experts of all tasks")]
 
 
+class OneTask:
+    """In an option's annotation: the name of one of the experiment's tasks, or ""; checked at planning."""
+
+
 class PerTask:
     """In an option's annotation: a mapping with a value for every task of the experiment, checked at planning."""
 

@@ -16,6 +16,8 @@ MOST_TASKS = 12
 # Each face is tried as it is and with this much (relative to the mean squared norm) on the diagonal, which
 # settles faces whose gradients are linearly dependent.
 _RIDGES = (0.0, 1e-10)
+# A constraint holds when no more than this share of the lengths (and rounding) is missing.
+_EASE = 1e-9
 _EPSILON = torch.finfo(torch.float64).eps
 
 
@@ -85,6 +87,31 @@ def onto_dual_cone(cosine: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
     objective, error = _quadratic(candidates + vectors[:, None, :], cosine)
     picked = [_best(*row) for row in zip(candidates, objective, error, strict=True)]
     return torch.stack([row for row, _ in picked]), torch.stack([failed for _, failed in picked]).any()
+
+
+def nearest_with_progress(gram: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Coefficients (T,) of the d nearest to v_0 with v_j . d >= share |v_j|^2 for all others; and whether none exists.
+
+    ``gram`` (T, T) are the products of the v. The solution is v_0 + sum of u_j v_j with u >= 0: a face of the dual
+    problem, min over u of u^T K u / 2 - b^T u with b_j = share |v_j|^2 - v_j . v_0. Where no d satisfies all
+    constraints, that has no minimum, and (1, 0, ..., 0) is returned.
+    """
+    inner, lengths = gram[1:, 1:], gram.diagonal()[1:]
+    needed = share * lengths - gram[1:, 0]
+    mask = faces(len(inner), gram.device).double()
+    right = (mask * needed).repeat(len(_RIDGES), 1)
+    inside = torch.linalg.solve_ex(_face_matrices(inner, mask), right)[0] * mask.repeat(len(_RIDGES), 1)
+    candidates = torch.nn.functional.pad(inside, (0, 0, 0, 1))  # the last: nothing is added
+    candidates = torch.where(candidates.isfinite(), candidates, 0.0).clamp_min(0.0)
+    missing = needed - candidates @ inner
+    rounding = 8 * len(gram) * _EPSILON * (candidates @ inner.abs())
+    slack = _EASE * (lengths + (lengths * gram[0, 0]).sqrt()) + rounding
+    allowed = (missing <= slack).all(1)
+    squared, error = _quadratic(candidates, inner)
+    # |d - v_0|^2, the primal objective: of the u that satisfy all constraints the one nearest to v_0.
+    best, failed = _best(candidates, torch.where(allowed, squared, torch.nan), error)
+    added = torch.where(failed, 0.0, best)
+    return torch.cat([torch.ones_like(added[:1]), added]), failed
 
 
 def _scaled(gram: Tensor) -> Tensor:
