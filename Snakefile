@@ -46,7 +46,7 @@ rule cells:
 rule summaries:
     """The tidy tables of the experiments under run:."""
     input:
-        [str(summaries.summary_manifest(PARAMS, name)) for name in PARAMS.run],
+        [str(pages.summary_manifest(PARAMS, name)) for name in PARAMS.run],
 
 
 rule unknown:

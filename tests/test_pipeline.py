@@ -4,8 +4,9 @@ import csv
 from pathlib import Path
 
 from mtlbench import pipeline
-from mtlbench.plan import places, summaries
+from mtlbench.plan import places
 from mtlbench.plan.params import load
+from mtlbench.runs import pages
 from mtlbench.system.files import read_json, write_json
 
 
@@ -23,7 +24,7 @@ def test_joined_curves_are_quoted_and_keep_their_columns(project: Path) -> None:
         folder = places.summary(name)
         write_json(folder / "metrics.json", {f"{name}.dwa": {"depth_abs_error": 0.5}})
         (folder / "curves.csv").write_text("\n".join(lines) + "\n")
-        summaries.summary_manifest(load(), name).write_text("{}")
+        pages.summary_manifest(load(), name).write_text("{}")
     write_json(places.METRICS / "gone" / "net.dwa.json", {})
     pipeline.join(load())
     with open(places.CURVES, encoding="utf-8", newline="") as file:

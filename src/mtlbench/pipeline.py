@@ -4,16 +4,14 @@ import csv
 import importlib.util
 import io
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mtlbench.metrics.metric import Metric
-from mtlbench.plan import grid, keys, places, prepared, summaries, task_options
+from mtlbench.plan import grid, keys, places, prepared, summaries
 from mtlbench.plan.content import compare, content, record
-from mtlbench.plan.names import ONLY
-from mtlbench.plan.params import Experiment, Params
+from mtlbench.plan.params import Params
 from mtlbench.plan.sources import is_address
+from mtlbench.runs import pages
 from mtlbench.runs.derived import SELECTION
 from mtlbench.runs.manifest import Manifest
 from mtlbench.runs.manifest import write as write_manifest
@@ -88,7 +86,7 @@ def inspect(params: Params, name: str) -> None:
 
 def select(params: Params, name: str, key: str | None = None) -> Path:
     """Choose the setting of every row from the trials of an experiment's search; returns the manifest's path."""
-    from mtlbench.runs.select import choose, read_rows
+    from mtlbench.training.choice import choice
 
     spec = summaries.selection_spec(params, name)
     if spec is None:
@@ -101,24 +99,11 @@ def select(params: Params, name: str, key: str | None = None) -> Path:
             f"{name}: {len(missing)} of {len(trials)} trials are not there, the first is {missing[0]}. Run "
             f"`snakemake --profile workflow/profiles/local {name}`."
         )
-    wanted = grid.experiment(params, name)
-    metrics = _metrics(trials[0], wanted)
-    chosen = choose(read_rows(trials, metrics), [f"{wanted.baseline}/{ONLY}{task}" for task in wanted.tasks], metrics)
+    chosen = choice(params, name)
     folder = places.selection(name)
     with replacing(folder, f"selection of {name}") as made:
         write_json(made / SELECTION, chosen)
         return folder / write_manifest(made, spec, {SELECTION: made / SELECTION}).name
-
-
-def _metrics(cell: grid.Cell, wanted: Experiment) -> dict[str, Sequence[Metric]]:
-    """{task: its metrics} of an experiment for data as a finished cell had it."""
-    from mtlbench.runs.dataset import DatasetFacts
-    from mtlbench.runs.manifest import read_cell
-    from mtlbench.tasks import make_tasks
-
-    stored = DatasetFacts.of_cell(read_cell(cell)).tasks
-    made = make_tasks(task_options.arguments(stored, wanted.tasks, wanted.task_options))
-    return {name: task.metrics for name, task in made.items()}
 
 
 def aggregate(params: Params, name: str, key: str | None = None) -> Path:
@@ -126,12 +111,12 @@ def aggregate(params: Params, name: str, key: str | None = None) -> Path:
     from mtlbench.report.rows.collect import report_input
     from mtlbench.report.rows.files import write_summary
 
-    spec = summaries.report_spec(params, name)
+    folder = places.summary(name)
+    spec = pages.spec(params, name, folder, key)
     keys.check_planned(f"summary of {name}", keys.key(spec), key)
     collected = report_input(params, name, partial=False)
-    folder = places.summary(name)
     with replacing(folder, f"summary of {name}") as made:
-        return folder / write_manifest(made, spec, write_summary(collected, made)).name
+        return folder / write_manifest(made, spec, write_summary(collected, made), _made_of(params, name)).name
 
 
 def report(params: Params, name: str, key: str | None = None, partial: bool = False) -> Path:
@@ -143,16 +128,22 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     from mtlbench.report.build import build_report
     from mtlbench.report.rows.collect import report_input
 
-    spec = summaries.report_spec(params, name)
+    folder = places.report(name)
+    spec = pages.spec(params, name, folder, key)
     keys.check_planned(f"report of {name}", keys.key(spec), key)
     collected = report_input(params, name, partial)
-    folder = places.report(name)
     with replacing(folder, f"report of {name}") as made:
         build_report(collected, made, params.runtime.workers)
         if not partial:
             outputs = {p.relative_to(made).as_posix(): p for p in sorted(made.rglob("*")) if p.is_file()}
-            write_manifest(made, spec, outputs)
+            write_manifest(made, spec, outputs, _made_of(params, name))
     return folder / "index.html"
+
+
+def _made_of(params: Params, name: str) -> dict[str, Any]:
+    """The fact of a page's manifest that says of which choices it was made; {} where nothing was chosen."""
+    found = pages.outcome(params, name)
+    return {pages.OUTCOME: found} if found else {}
 
 
 def join(params: Params) -> None:
@@ -165,7 +156,7 @@ def join(params: Params) -> None:
     curves: list[dict[str, str]] = []
     for name in params.run:
         folder = places.summary(name)
-        if not summaries.summary_manifest(params, name).exists():
+        if not pages.summary_manifest(params, name).exists():
             raise DataError(f"{name}: its summary is missing. Run `mtlbench aggregate {name}`, or let Snakemake do it.")
         metrics[name] = read_json(folder / "metrics.json")
         with open(folder / "curves.csv", encoding="utf-8", newline="") as file:

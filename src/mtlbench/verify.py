@@ -4,14 +4,15 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtlbench.plan import grid, keys, prepared, summaries
+from mtlbench.plan import grid, keys, places, prepared, summaries
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
-from mtlbench.runs import code, derived, store
+from mtlbench.runs import code, derived, pages, store
 from mtlbench.runs.manifest import MISSING, Manifest, read_cell, unequal_data
 from mtlbench.runs.prune import Say
 from mtlbench.runs.shipped import withheld
-from mtlbench.system.errors import DamagedError, MtlbenchError
+from mtlbench.system.errors import DamagedError, DataError, MtlbenchError
+from mtlbench.system.files import read_json
 
 
 class VerificationError(MtlbenchError):
@@ -27,10 +28,16 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
     networks are also evaluated again. What has no manifest is not an error here: it is pending. A cell whose weights
     are absent is one, since DVC would record the rest as the whole, unless it was shipped without them
     (runs/shipped.py), which is said. A cell made with other code than today's is said, but is what its manifest says.
+    The selection of a search is computed again from its trials, unless ``quick``.
     """
     names = [experiment] if experiment else list(params.experiments)
     others = _other_manifests(params, names)
     problems = [problem for path, mend in others.items() for problem in check_folder(path, mend, quick)]
+    for name in names:
+        problems += [] if problems or quick else _check_selection(params, name)
+        for folder, verb in ((places.summary(name), "aggregate"), (places.report(name), "report")):
+            if pages.stale(params, name, folder):
+                say(f"{folder}: pending, because it was made of other choices than today's; `mtlbench {verb} {name}`")
     checked = 0
     seen: dict[str, dict[str, Mapping[str, str]]] = {}
     complete: list[Cell] = []
@@ -64,14 +71,31 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
     say(f"{len(others)} prepared datasets, tables and reports and {checked} cells are what their manifests say")
 
 
+def _check_selection(params: Params, name: str) -> list[str]:
+    """Whether the trials of an experiment's search still give its selection; [] while not all of them are there."""
+    manifest = summaries.selection_manifest(params, name)
+    trials = [cell for cell in grid.every_cell(params, name) if cell.trial is not None]
+    if manifest is None or not all(path.exists() for path in (manifest, *(cell.manifest for cell in trials))):
+        return []
+    from mtlbench.training.choice import choice, same
+
+    path = manifest.parent / derived.SELECTION
+    try:
+        if same(choice(params, name), read_json(path)):
+            return []
+    except (DamagedError, DataError) as error:
+        return [str(error)]
+    return [f"{path}: not what its trials give; run `mtlbench select {name}` again"]
+
+
 def _other_manifests(params: Params, names: list[str]) -> dict[Path, str]:
     """{manifest: the command that makes it again} of what is there besides the cells."""
     found: dict[Path, str] = {}
     for name in names:
         data = prepared.dataset(params, grid.experiment(params, name).dataset)
         found[data.manifest] = f"mtlbench prepare {data.name}"
-        found[summaries.summary_manifest(params, name)] = f"mtlbench aggregate {name}"
-        found[summaries.report_manifest(params, name)] = f"mtlbench report {name}"
+        found[pages.summary_manifest(params, name)] = f"mtlbench aggregate {name}"
+        found[pages.report_manifest(params, name)] = f"mtlbench report {name}"
         if (selection := summaries.selection_manifest(params, name)) is not None:
             found[selection] = f"mtlbench select {name}"
     return {path: command for path, command in found.items() if path.exists()}

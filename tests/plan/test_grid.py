@@ -73,9 +73,9 @@ def test_the_same_run_in_another_experiment_has_the_same_key(project) -> None:
 
 
 def test_the_report_depends_on_its_cells(project, edit) -> None:
-    before = summaries.report_manifest(load(), "tiny")
+    before = summaries.report_spec(load(), "tiny")
     edit("temperature: 2.0", "temperature: 3.0")
-    assert summaries.report_manifest(load(), "tiny") != before
+    assert summaries.report_spec(load(), "tiny") != before
 
 
 def test_pretrained_weights_enter_the_key_by_their_content(project, edit) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from mtlbench import pipeline
-from mtlbench.plan import grid, places, summaries
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
+from mtlbench.runs import pages
 from mtlbench.runs.replace import replacing
 from mtlbench.system.errors import BusyError
 from mtlbench.system.lease import lease
@@ -106,7 +107,7 @@ def test_a_failing_summary_or_report_leaves_the_earlier_one(project: Path, edit,
     (cell,) = grid.cells(load(), "tiny")
     run_cell(cell, load().runtime)
     manifest = pipeline.aggregate(load(), "tiny")
-    assert manifest == summaries.summary_manifest(load(), "tiny")
+    assert manifest == pages.summary_manifest(load(), "tiny")
     before = tree(places.summary("tiny"))
 
     def full(*_: object, **__: object) -> None:

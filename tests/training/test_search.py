@@ -10,8 +10,8 @@ from mtlbench import pipeline, reproduce, verify
 from mtlbench.plan import grid, places, prepared
 from mtlbench.plan.params import Params, load
 from mtlbench.runs import status
-from mtlbench.runs.manifest import read_cell
-from mtlbench.system.files import read_json
+from mtlbench.runs.manifest import Manifest, find, read_cell, write
+from mtlbench.system.files import read_json, write_json
 from mtlbench.training.cell import run_cell
 
 pytestmark = pytest.mark.slow
@@ -57,8 +57,31 @@ def test_a_search_from_nothing_to_the_tables(two_trials, capsys) -> None:
         assert row["trials"][row["chosen"]]["score"] == max(one["score"] for one in row["trials"])
     verify.verify(params, "tiny", say=print, deep=1)
     assert {status.state(cell).name for cell in grid.every_cell(params, "tiny")} == {"done"}
-    reproduce.reproduce(grid.cell(params, "tiny/segnet_split/frozen/seed0"), params.runtime, print)
-    assert "all 5 outputs have the same bytes" in capsys.readouterr().out
+    for path in ("dwa/trial1", "frozen/trial0", "dwa/seed0", "frozen/seed0"):
+        reproduce.reproduce(grid.cell(params, f"tiny/segnet_split/{path}"), params.runtime, print)
+        assert "all 5 outputs have the same bytes" in capsys.readouterr().out
+    check_that_an_edited_selection_is_refused(params)
+
+
+def check_that_an_edited_selection_is_refused(params: Params) -> None:
+    """Also where its digest was edited with it: the trials tell what they give."""
+    path = places.selection("tiny") / "selection.json"
+    manifest, before = find(path.parent), path.read_bytes()
+    assert manifest is not None
+    found = read_json(path)
+    row = found["rows"]["segnet_split/dwa"]
+    row["chosen"] = 1 - row["chosen"]
+    write_json(path, found)
+    with pytest.raises(verify.VerificationError, match=r"selection\.json: its content changed.*`mtlbench select tiny`"):
+        verify.verify(params, "tiny", say=print)
+    write(path.parent, Manifest.read(manifest).spec, {path.name: path})
+    with pytest.raises(
+        verify.VerificationError, match=r"selection\.json: not what its trials give; run `mtlbench sele"
+    ):
+        verify.verify(params, "tiny", say=print)
+    path.write_bytes(before)
+    write(path.parent, Manifest.read(manifest).spec, {path.name: path})
+    verify.verify(params, "tiny", say=print)
 
 
 def test_one_more_trial_trains_one_cell_for_each_row_and_only_other_choices(two_trials, search) -> None:

@@ -15,6 +15,7 @@ from mtlbench.plan import grid, keys, names, places, prepared, summaries
 from mtlbench.system.errors import MtlbenchError, nearest
 from mtlbench.system.files import read_json
 from mtlbench.plan.params import load
+from mtlbench.runs import pages
 
 try:
     PARAMS = load("params.yaml")
@@ -46,6 +47,11 @@ wildcard_constraints:
 def manifest_in(folder):
     """The pattern of the manifests in a folder (of a pattern): the output that decides whether work is done."""
     return str(folder / keys.manifest_name("{key}"))
+
+
+def key_of(manifest):
+    """The key in a manifest's name."""
+    return manifest.name.split(".")[1]
 
 
 def log_of(verb, name):
@@ -120,9 +126,15 @@ def trials_of(experiment):
     return [str(cell.manifest) for cell in CELLS[experiment] if cell.trial is not None]
 
 
+def selection_of(experiment):
+    """What the page of a search shows beside its cells; nothing where there is no search."""
+    manifest = summaries.selection_manifest(PARAMS, experiment)
+    return [] if manifest is None else unless_made([pages.report_manifest(PARAMS, experiment)], manifest)
+
+
 def report_targets(experiment):
     """What a finished experiment is: its cells and the report on them."""
-    return [*cell_manifests(experiment), str(summaries.report_manifest(PARAMS, experiment))]
+    return [*cell_manifests(experiment), str(pages.report_manifest(PARAMS, experiment))]
 
 
 def captions_of(experiment):

@@ -26,10 +26,11 @@ for experiment in PARAMS.experiments:
         name:
             f"report_{experiment}"
         input:
-            summary=ancient(str(summaries.summary_manifest(PARAMS, experiment))),
+            summary=ancient(str(pages.summary_manifest(PARAMS, experiment))),
             cells=ancient(cell_manifests(experiment)),
+            selection=selection_of(experiment),
         output:
-            manifest=update(str(summaries.report_manifest(PARAMS, experiment))),
+            manifest=update(str(pages.report_manifest(PARAMS, experiment))),
             captions=update(str(places.report(experiment) / "captions.json")),
             table=report(
                 update(str(places.report(experiment) / "table.html")),
@@ -61,6 +62,6 @@ for experiment in PARAMS.experiments:
             runtime=60,
         params:
             experiment=experiment,
-            key=summaries.report_key(PARAMS, experiment),
+            key=key_of(pages.report_manifest(PARAMS, experiment)),
         shell:
             "mtlbench report {params.experiment:q} --key {params.key:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""What is made from the cells of an experiment: selection, summary and report, with their specs and manifests."""
+"""What is made from the cells of an experiment: its selection, and what tables and page depend on."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,6 @@ from mtlbench.plan.params import Params
 
 #: Bumped by hand when code is meant to change the report of every experiment.
 REPORT_VERSION = 3
-
-
-def summary_manifest(params: Params, name: str) -> Path:
-    """Exists when the tidy tables cover exactly these cells."""
-    return places.summary(name) / keys.manifest_name(keys.key(report_spec(params, name)))
 
 
 def selection_spec(params: Params, name: str) -> dict[str, Any] | None:
@@ -35,7 +30,7 @@ def selection_manifest(params: Params, name: str) -> Path | None:
 
 
 def report_spec(params: Params, name: str) -> dict[str, Any]:
-    """What the report of an experiment depends on."""
+    """What the tables and the page of an experiment depend on; ``runs/pages.py`` has their manifests."""
     grid = experiment(params, name)
     return {
         "version": REPORT_VERSION,
@@ -43,13 +38,3 @@ def report_spec(params: Params, name: str) -> dict[str, Any]:
         "baseline": grid.baseline,
         "cells": {cell.path: cell.key for cell in cells(params, name)},
     }
-
-
-def report_key(params: Params, name: str) -> str:
-    """The key of the report of an experiment."""
-    return keys.key(report_spec(params, name))
-
-
-def report_manifest(params: Params, name: str) -> Path:
-    """Exists when the report is built for exactly these cells."""
-    return places.report(name) / keys.manifest_name(report_key(params, name))

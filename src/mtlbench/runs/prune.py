@@ -33,7 +33,7 @@ def prune(params: Params, say: Say, dry_run: bool = False) -> None:
             _remove(path, say, dry_run)
     for parent in (places.SUMMARIES, places.REPORTS, places.SELECTIONS):
         for path in sorted(parent.glob("*")):
-            if path.name not in params.experiments:
+            if path.is_dir() and path.name not in params.experiments:
                 _remove(path, say, dry_run)
 
 

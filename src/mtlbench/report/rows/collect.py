@@ -8,6 +8,7 @@ from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.plan.registry import entry
 from mtlbench.report.rows.inputs import CellInput, ReportInput
+from mtlbench.runs import derived
 from mtlbench.runs.dataset import DatasetFacts
 from mtlbench.runs.derived import SELECTION
 from mtlbench.runs.manifest import Manifest, read_cell, unequal_data
@@ -56,7 +57,15 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         searched=experiment.search is not None,
         selection=selection,
         trials={} if selection is None else _trials(grid.every_cell(params, name), titles, sources),
-        remarks=(*unequal_data({path: one.data for path, one in manifests.items()}), *damage),
+        remarks=(
+            *unequal_data({path: one.data for path, one in manifests.items()}),
+            *damage,
+            *(
+                f"{path}: {other}"
+                for cell in cells
+                if (path := cell.path) in manifests and (other := derived.stale(cell, manifests[path]))
+            ),
+        ),
     )
 
 
