@@ -91,7 +91,7 @@ def test_who_is_beaten_by_fixed_weights() -> None:
 def test_the_table_says_what_was_chosen_and_what_was_lost(searched: Analysis) -> None:
     equal, static, single = chosen_settings(searched)
     assert equal == {
-        "row": "segnet_mtan · equal", "trial": "1 (of 0 to 2)", "values": ["learning rate 0.01"],
+        "row": "segnet_mtan · equal", "trial": "trial1 of 3", "values": ["learning rate 0.01"],
         "score": "6.67", "lost": "1",
     }  # fmt: skip
     assert static["values"] == ["learning rate 0.001", "weights: depth 1.5"]

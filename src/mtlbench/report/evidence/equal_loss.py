@@ -19,6 +19,7 @@ class EqualLoss:
     """One task: ``level`` is the common training loss, set by ``slowest`` (the row whose run got least far).
 
     ``at_level`` and ``at_end`` are {row slug: the primary metric (seeds,)} at that loss and after the last epoch.
+    ``early`` of all ``runs`` are at or below the level in their first epoch already, and are read off after it.
     """
 
     column: Column
@@ -26,6 +27,8 @@ class EqualLoss:
     slowest: Row
     at_level: dict[str, np.ndarray]
     at_end: dict[str, np.ndarray]
+    early: int
+    runs: int
 
 
 def equal_loss(analysis: Analysis) -> list[EqualLoss]:
@@ -53,6 +56,8 @@ def _task(analysis: Analysis, column: Column) -> EqualLoss | None:
         column, level, rows[slowest],
         {slug: np.array([metric_at(*pair, level) for pair in pairs]) for slug, pairs in runs.items()},
         {slug: np.array([metric[-1] for _, metric in pairs]) for slug, pairs in runs.items()},
+        sum(int(loss[0] <= level) for pairs in runs.values() for loss, _ in pairs),
+        sum(len(pairs) for pairs in runs.values()),
     )  # fmt: skip
 
 

@@ -26,14 +26,15 @@ class Standing:
 
     ``chosen``: its chosen trial, by pair; ``trials``: every trial with numbers, by pair, both against the front of all
     trials of fixed weights on the held-out images (a trial of the fixed weights themselves against the others').
-    ``finals``: every final run, by pair and seed, against the final run of the chosen fixed weights with the same seed
-    on the test images; None for the fixed weights themselves.
+    ``finals``: every final run, by pair and seed, that the final run of the chosen fixed weights with the same seed
+    does not beat on the test images, ``beats`` those that beat it; None for the fixed weights themselves.
     """
 
     row: Tuned
     chosen: Count
     trials: Count
     finals: Count | None
+    beats: Count | None
 
 
 def standings(analysis: Analysis) -> list[Standing]:
@@ -57,15 +58,18 @@ def _standing(analysis: Analysis, row: Tuned, fixed: Tuned) -> Standing:
             above[trial, at] = undominated(row.gains[[trial]][:, pair], others[:, pair])[0]
     chosen = Count(int(above[row.chosen].sum()), len(pairs)) if row.chosen is not None else Count(0, 0)
     trials = Count(int(above[known].sum()), int(known.sum()) * len(pairs))
-    return Standing(row, chosen, trials, None if row is fixed else _finals(analysis, row, fixed, pairs))
+    if row is fixed:
+        return Standing(row, chosen, trials, None, None)
+    return Standing(row, chosen, trials, *_finals(analysis, row, fixed, pairs))
 
 
-def _finals(analysis: Analysis, row: Tuned, fixed: Tuned, pairs: Sequence[list[int]]) -> Count:
-    """Final runs (seed by seed, pair by pair) that the chosen fixed weights do not beat."""
+def _finals(analysis: Analysis, row: Tuned, fixed: Tuned, pairs: Sequence[list[int]]) -> tuple[Count, Count]:
+    """Final runs (seed by seed, pair by pair) that the chosen fixed weights do not beat, and those that beat them."""
     own, other = (_gains_by_seed(analysis, one) for one in (row, fixed))
-    shared = [seed for seed in own if seed in other]
-    above = [undominated(own[seed][None, pair], other[seed][None, pair])[0] for seed in shared for pair in pairs]
-    return Count(int(sum(above)), len(above))
+    cases = [(own[seed][None, pair], other[seed][None, pair]) for seed in own if seed in other for pair in pairs]
+    level = sum(int(undominated(ours, fixed)[0]) for ours, fixed in cases)
+    above = sum(int(not undominated(fixed, ours)[0]) for ours, fixed in cases)
+    return Count(level, len(cases)), Count(above, len(cases))
 
 
 def _gains_by_seed(analysis: Analysis, row: Tuned) -> dict[int, np.ndarray]:

@@ -82,12 +82,14 @@ def _caption(tasks: list[EqualLoss], split: str, total: int, shown: int) -> str:
     levels = "; ".join(
         f"{task_title(one.column.task).lower()} {number(one.level, 3)}, set by {one.slowest.label}" for one in tasks
     )
+    early = "; ".join(f"{task_title(o.column.task).lower()} {o.early} of {o.runs}" for o in tasks if o.early)
+    fast = f" Runs that are below it in their first epoch are shown after that one: {early}." if early else ""
     which = f" The best {shown} of {total} rows." if shown < total else ""
     return (
         f"The primary metric on the {split} images at equal training loss (Mueller et al. 2024), from the curves of "
-        "the final runs. For each task the level is the lowest training loss that every run reaches at the end of some "
-        f"epoch ({levels}). Filled: the metric where a run's training loss first falls to it, linearly between two "
-        "epochs, mean over seeds (strokes: single seeds); rings: after the last epoch. Filled dots above one another "
+        "the final runs. For each task the level is the lowest training loss that every run reaches in some epoch "
+        f"({levels}). Filled: the metric where a run's training loss first falls to it, linearly between two epochs, "
+        f"mean over seeds (strokes: single seeds); rings: after the last epoch.{fast} Filled dots above one another "
         "mean that rows differ by how far they train, not by how well they generalise. The training loss is the mean "
         f"over an epoch's steps, of augmented images where training augments; the single-task networks are dark.{which}"
     )

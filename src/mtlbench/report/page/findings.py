@@ -60,7 +60,8 @@ def _leader(analysis: Analysis) -> str:
     if np.isnan(p_value):
         return text + " Whether its lead is more than chance cannot be tested with these cells."
     outcome = "survives" if tests.significant(first.slug, second.slug) else "does not survive"
-    return text + f" The lead of {first.label} over {second.label} {outcome} the corrected test (p = {p_value:.2g})."
+    lead = f" The lead of {first.label} over {second.label} {outcome} the test corrected for all pairs"
+    return f"{text}{lead} (p = {p_value:.2g})."
 
 
 def _pairs(analysis: Analysis) -> str:

@@ -24,7 +24,7 @@ def tuning_tables(analysis: Analysis) -> dict[str, Any]:
         "edge": edge_sentence(analysis.tuned),
         "front": [_front(one) for one in standing],
         "above": above_sentence(standing),
-        "oracle": [_oracle(analysis, one) for one in oracle],
+        "oracle": [_oracle(analysis, one) for one in oracle if one.trial != one.row.chosen],
         "flattery": flattery_sentence(oracle),
         "cost": _costs(analysis),
     }
@@ -35,7 +35,7 @@ def chosen_settings(analysis: Analysis) -> list[dict[str, Any]]:
     return [
         {
             "row": row.title,
-            "trial": DASH if row.chosen is None else f"{row.chosen} (of 0 to {len(row.scores) - 1})",
+            "trial": DASH if row.chosen is None else f"trial{row.chosen} of {len(row.scores)}",
             "values": _values(row),
             "score": DASH if row.chosen is None else number(float(row.scores[row.chosen]), 2),
             "lost": str(row.lost),
@@ -79,7 +79,8 @@ def _front(one: Standing) -> dict[str, str]:
         "Row": one.row.title,
         "Chosen trial": _of(one.chosen),
         "All trials": _of(one.trials),
-        "Final runs": DASH if one.finals is None else _of(one.finals),
+        "Final runs not beaten": DASH if one.finals is None else _of(one.finals),
+        "Final runs that beat": DASH if one.beats is None else _of(one.beats),
     }
 
 
@@ -92,11 +93,12 @@ def above_sentence(standing: Sequence[Standing]) -> str:
     others = [one for one in standing if not one.row.fixed]
     if not others:
         return ""
-    trials, fixed, finals = (
+    trials, fixed, finals, beats = (
         _sum(counts) for counts in (
             [one.trials for one in others],
             [one.trials for one in standing if one.row.fixed],
             [one.finals for one in others if one.finals is not None],
+            [one.beats for one in others if one.beats is not None],
         )
     )  # fmt: skip
     text = (
@@ -105,7 +107,10 @@ def above_sentence(standing: Sequence[Standing]) -> str:
         f"{_share(fixed)} do."
     )
     if finals.total:
-        text += f" Of the final runs, counted over seeds and pairs, {_share(finals)} are not beaten by them."
+        text += (
+            f" Of the final runs, counted over seeds and pairs, {_share(finals)} are not beaten by the chosen fixed "
+            f"weights and {_share(beats)} beat them, each time in both tasks of a pair."
+        )
     return text
 
 
@@ -120,8 +125,7 @@ def _share(count: Count) -> str:
 def _oracle(analysis: Analysis, one: Oracle) -> dict[str, str]:
     found = {
         "Row": one.row.title,
-        "Chosen trial": str(one.row.chosen),
-        "Oracle's trial": str(one.trial),
+        "Trial": f"{one.row.chosen} → {one.trial}",
         "Score ↑": _signed(one.optimism, 2),
     }
     for column in analysis.grid.columns:
@@ -141,7 +145,7 @@ def flattery_sentence(found: Sequence[Oracle]) -> str:
         return ""
     other = [one for one in found if one.trial != one.row.chosen]
     if not other:
-        return f"The test set would have chosen the same trial for {_all(len(found))}."
+        return f"The test set would have chosen the same trial for {_all(len(found))}: nothing to gain."
     gains = np.array([one.optimism for one in found])
     most = found[int(gains.argmax())]
     return (

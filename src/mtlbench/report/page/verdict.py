@@ -49,20 +49,39 @@ def _together(analysis: Analysis) -> str:
 def _told(analysis: Analysis, rows: Sequence[Row], gains: np.ndarray, sure: np.ndarray) -> str:
     better, worse = sure & (gains > 0), sure & (gains < 0)
     count, harmed, total = int(better.sum()), int(worse.sum()), len(rows)
+    marks = _stricter_marks(analysis, rows, sure)
     if count:
         best = rows[int(np.flatnonzero(better)[0])]
         also = f"; {harmed} {_is(harmed)} worse" if harmed else ""
         return (
             f"{count} of {total} multi-task rows {_is(count)} better than the single-task networks (best of these: "
-            f"{_with_interval(analysis, best)}){also}"
+            f"{_with_interval(analysis, best)}){also}{marks}"
+        )
+    if harmed == total:
+        few = {1: "the one multi-task row is", 2: "both multi-task rows are"}
+        which = few.get(total, f"all {total} multi-task rows are")
+        return (
+            f"Learning the tasks together did harm here: {which} worse than the single-task networks (highest: "
+            f"{_with_interval(analysis, rows[0])}){marks}"
         )
     low, high = analysis.pairs[main_column(analysis.grid).name].intervals(rows[0].slug).both
-    alone = "" if low <= 0 <= high else f", without 0, but not after the correction for {total} rows"
+    open_ = f", without 0, but not after the correction for {total} rows"
+    alone = open_ if not (sure[0] or low <= 0 <= high) else ""
     harm = f"{harmed} of {total} {_is(harmed)} worse" if harmed else "none is shown to be worse either"
     return (
         "No multi-task row is shown to be better than the single-task networks (highest: "
-        f"{_with_interval(analysis, rows[0])}{alone}); {harm}"
+        f"{_with_interval(analysis, rows[0])}{alone}); {harm}{marks}"
     )
+
+
+def _stricter_marks(analysis: Analysis, rows: Sequence[Row], sure: np.ndarray) -> str:
+    """Where the table's marks, corrected for all pairs, tell fewer rows from the baseline than their own family."""
+    tests, baseline = analysis.pairs[main_column(analysis.grid).name], analysis.grid.baseline
+    if baseline is None:
+        return ""
+    fewer = any(one and not tests.significant(row.slug, baseline.slug) for row, one in zip(rows, sure, strict=True))
+    text = f"; this corrects for {len(rows)} comparisons, the marks of the table for all pairs of rows"
+    return text if fewer else ""
 
 
 def _with_interval(analysis: Analysis, row: Row) -> str:
