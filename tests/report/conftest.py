@@ -305,3 +305,13 @@ def built(make: Callable[..., ReportInput], tmp_path_factory: pytest.TempPathFac
     out = tmp_path_factory.mktemp("built")
     build_report(replace(report, cells=tuple(cells), title="Rooms <b>& more</b>"), out)
     return out
+
+
+@pytest.fixture(scope="session")
+def searched_built(searched_report: ReportInput, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the whole report of a searched experiment."""
+    from mtlbench.report.build import build_report
+
+    out = tmp_path_factory.mktemp("searched_built")
+    build_report(searched_report, out)
+    return out

@@ -22,6 +22,26 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser.quit()
 
 
+@pytest.fixture(params=["built", "searched_built"])
+def page(request: pytest.FixtureRequest) -> Path:
+    """The folder of a page without and with a search."""
+    return request.getfixturevalue(request.param)
+
+
+def test_the_tables_on_tuning_fit_a_desktop_and_a_phone(searched_built: Path, browser: Browser) -> None:
+    widths = (
+        "return [...document.querySelectorAll('#tuning .scroll')].map(e => [e.scrollWidth - e.clientWidth,"
+        " e.getAttribute('aria-label')])"
+    )
+    browser.size(1300, 900)
+    browser.open(searched_built / "index.html")
+    assert [label for over, label in browser.run(widths) if over > 0] == []
+    browser.size(390, 900)
+    browser.open(searched_built / "index.html")
+    inside = "The trial that the test set"  # a column for each metric: it scrolls within its box
+    assert [label for over, label in browser.run(widths) if over > 0 and not label.startswith(inside)] == []
+
+
 def column(browser: Browser, index: int) -> list[str]:
     """The texts of one column of the visible rows."""
     return browser.run(
@@ -104,9 +124,9 @@ def test_the_header_stays_in_sight(built: Path, browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 768, 1300])
-def test_no_width_makes_the_page_scroll_sideways(built: Path, browser: Browser, width: int) -> None:
+def test_no_width_makes_the_page_scroll_sideways(page: Path, browser: Browser, width: int) -> None:
     browser.size(width, 900)
-    browser.open(built / "index.html")
+    browser.open(page / "index.html")
     inner, whole = browser.run("return [document.documentElement.clientWidth, document.documentElement.scrollWidth]")
     assert whole <= inner
 
@@ -120,12 +140,12 @@ def test_names_from_params_are_text(built: Path, browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1300])
-def test_axe_finds_nothing(built: Path, browser: Browser, width: int) -> None:
+def test_axe_finds_nothing(page: Path, browser: Browser, width: int) -> None:
     if importlib.util.find_spec("axe_playwright_python") is None:
         pytest.skip("no axe-core (pip: axe-playwright-python)")
     axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     browser.size(width, 900)
-    browser.open(built / "index.html")
+    browser.open(page / "index.html")
     browser.load_everything()
     browser.call("Runtime.evaluate", expression=axe)
     found = browser.run(
@@ -135,8 +155,8 @@ def test_axe_finds_nothing(built: Path, browser: Browser, width: int) -> None:
     assert found == []
 
 
-def test_every_table_and_picture_says_what_it_is(built: Path, browser: Browser) -> None:
-    browser.open(built / "index.html")
+def test_every_table_and_picture_says_what_it_is(page: Path, browser: Browser) -> None:
+    browser.open(page / "index.html")
     assert browser.run("return [...document.querySelectorAll('table')].filter(t => !t.caption).length") == 0
     assert browser.run("return [...document.querySelectorAll('th:not([scope])')].map(h => h.outerHTML)") == []
     texts = browser.run(

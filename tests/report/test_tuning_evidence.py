@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from mtlbench.plan.params import load
-from mtlbench.report.build import build_report
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.equal_loss import equal_loss, metric_at
 from mtlbench.report.evidence.fronts import Count, standings
@@ -181,22 +180,14 @@ def test_frozen_weights_are_named_by_whose_means_they_are(
     assert not collect.report_input(params, "demo", partial=True).searched
 
 
-@pytest.fixture(scope="module")
-def page(searched_report: ReportInput, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole page of a searched experiment."""
-    out = tmp_path_factory.mktemp("searched_page")
-    build_report(searched_report, out)
-    return out
-
-
-def test_the_page_shows_all_of_it(page: Path, repository: Path) -> None:
-    text = (page / "index.html").read_text(encoding="utf-8")
+def test_the_page_shows_all_of_it(searched_built: Path, repository: Path) -> None:
+    text = (searched_built / "index.html").read_text(encoding="utf-8")
     section = text.split('<section id="tuning">')[1].split("</section>")[0]
     listed = (repository / "docs" / "report.md").read_text(encoding="utf-8")
     for name in ("search_best", "search_rates", "search_front_segnet_mtan", "equal_loss", "search_cost"):
         assert f"| `{name.replace('segnet_mtan', 'MODEL')}` |" in listed
         assert f'id="fig-{name}"' in section
-        assert (page / "figures" / f"{name}.svg").is_file()
+        assert (searched_built / "figures" / f"{name}.svg").is_file()
     assert "these settings, not these methods" in section
     stated = (repository / "docs" / "tuning.md").read_text(encoding="utf-8")
     assert "12 % of the studies" in section
