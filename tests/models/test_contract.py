@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.models import Model, parameter_owners, shared_parameters
+from mtlbench.models import Model, outputs_by_task, parameter_owners, shared_parameters
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import ParamsError
 
@@ -63,6 +63,12 @@ def predict(model: Model, image: Tensor) -> dict[str, Tensor]:
     return model(image)
 
 
+def all_outputs(model: Model, image: Tensor) -> dict[str, list[Tensor]]:
+    """{task: its final and its auxiliary outputs}, as in training but with BatchNorm and dropout as in evaluation."""
+    model.eval().training = True
+    return outputs_by_task(model, predict(model, image))
+
+
 def assert_near(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float) -> None:
     """Maps that differ by at most ``tolerance`` times the largest value."""
     for task, output in expected.items():
@@ -80,6 +86,24 @@ def test_gives_a_raw_map_of_the_image_s_size_or_logits_for_each_task(name: str) 
         for task, channels in model.tasks.items():
             assert outputs[task].shape == (2, channels) + (() if name in CLASSIFIERS else (height, width))
             assert outputs[task].isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_auxiliary_outputs_are_told_and_there_in_training_only(name: str) -> None:
+    model = small(name).eval()
+    with torch.no_grad():
+        final = predict(model, images())
+        model.training = True
+        found = predict(model, images())
+    assert list(final) == list(model.tasks)
+    assert set(found) == {*final, *(f"{task}/{part}" for task in model.tasks for part in model.auxiliary)}
+    assert_near(found, final, 0)
+    for key in found.keys() - final.keys():
+        task = key.rpartition("/")[0]
+        assert found[key].shape[:2] == final[task].shape[:2]
+        assert found[key].dim() == final[task].dim()
+        assert found[key].isfinite().all()
+    assert all(multiple > 0 for multiple in model.auxiliary.values())
 
 
 @pytest.mark.parametrize("name", [_marked(name) for name in CLASSIFIERS])
@@ -116,9 +140,8 @@ def test_another_image_size_is_refused_clearly(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_receives_a_gradient(name: str, randomise: Callable) -> None:
     # With random stored BatchNorm statistics, a bias before BatchNorm counts too (in training it cancels).
-    model = randomise(small(name)).eval()
-    outputs = model(images())
-    sum((output * torch.randn_like(output)).sum() for output in outputs.values()).backward()
+    outputs = all_outputs(model := randomise(small(name)), images())
+    sum((output * torch.randn_like(output)).sum() for found in outputs.values() for output in found).backward()
     assert [key for key, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
@@ -157,18 +180,18 @@ def test_the_order_of_the_tasks_only_orders_the_outputs(name: str, randomise: Ca
 
 @pytest.mark.parametrize("name", SEVERAL)
 def test_a_private_parameter_moves_its_own_task_only(name: str, randomise: Callable) -> None:
-    model = randomise(small(name)).eval()
+    model = randomise(small(name))
     owners = parameter_owners(model)
     with torch.no_grad():
-        before = model(images())
+        before = all_outputs(model, images())
         for task in TASKS:
             private = [parameter for key, parameter in model.named_parameters() if owners[key] == {task}]
             assert private, f"{task} has no parameter of its own"
             saved = [parameter.clone() for parameter in private]
             for parameter in private:
                 parameter.mul_(0.5).add_(0.1)
-            after = model(images())
-            assert [other for other in TASKS if not torch.equal(after[other], before[other])] == [task]
+            after = all_outputs(model, images())
+            assert [other for other in TASKS if not all(map(torch.equal, after[other], before[other]))] == [task]
             for parameter, value in zip(private, saved, strict=True):
                 parameter.copy_(value)
 
@@ -176,10 +199,11 @@ def test_a_private_parameter_moves_its_own_task_only(name: str, randomise: Calla
 @pytest.mark.parametrize("name", NAMES)
 def test_the_shared_parameters_are_those_that_two_losses_reach(name: str) -> None:
     model = small(name).train()
-    outputs = predict(model, images())
+    outputs = outputs_by_task(model, predict(model, images()))
     reached = dict.fromkeys(map(id, model.parameters()), 0)
-    for output in outputs.values():
-        gradients = torch.autograd.grad(output.sum(), list(model.parameters()), retain_graph=True, allow_unused=True)
+    for found in outputs.values():
+        total = sum(output.sum() for output in found)
+        gradients = torch.autograd.grad(total, list(model.parameters()), retain_graph=True, allow_unused=True)
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
             reached[id(parameter)] += gradient is not None
     shared = shared_parameters(model)

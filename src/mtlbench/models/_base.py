@@ -3,6 +3,7 @@
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -34,6 +35,8 @@ class Model(nn.Module):
     smallest_batch: ClassVar[int] = 1
     #: "maps" (a value for every pixel) or "classes" (see :class:`Classifier`); a literal in the class body.
     predicts: ClassVar[str] = "maps"
+    #: Auxiliary predictions of every task in training, {name: multiple of its loss}; a constructor may set others.
+    auxiliary: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, tasks: Mapping[str, int]) -> None:
         super().__init__()
@@ -54,7 +57,9 @@ class Model(nn.Module):
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Raw maps {task: (N, channels, H, W)} of an image batch (N, 3, H, W) with values in [0, 1].
 
-        No activation: logits, metres, unnormalised normals; the task's ``activate`` and ``loss`` do the rest.
+        No activation: logits, metres, unnormalised normals; the task's ``activate`` and ``loss`` do the rest. While
+        ``self.training`` is true, a model with ``auxiliary`` predictions adds them under ``<task>/<name>``, raw maps of
+        any size (see :func:`auxiliary_name`); otherwise it neither returns nor computes them.
         """
 
     @classmethod
@@ -97,6 +102,19 @@ class Classifier(Model):
         return [task for task in self.tasks if only is None or task in only]
 
 
+def auxiliary_name(task: str, name: str) -> str:
+    """The key of a task's auxiliary prediction among the outputs of a model in training."""
+    return f"{task}/{name}"
+
+
+def outputs_by_task(model: Model, outputs: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
+    """{task: its final and its auxiliary outputs} from what a model returned."""
+    found: dict[str, list[Tensor]] = {}
+    for key, output in outputs.items():
+        found.setdefault(key if key in model.tasks else key.rpartition("/")[0], []).append(output)
+    return found
+
+
 def _check_image(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     model.check_size(*inputs[0].shape[-2:])
 
@@ -122,16 +140,16 @@ def parameter_owners(model: Model, size: tuple[int, int] | None = None) -> dict[
     height, width = size or (max(64, 2 * model.size_multiple),) * 2
     twin = meta_twin(model).train()
     outputs = twin(torch.empty(2, 3, height, width, device="meta"))
-    reached = {task: _leaves(output) for task, output in outputs.items()}
+    reached = {task: _leaves(found) for task, found in outputs_by_task(twin, outputs).items()}
     return {
         name: frozenset(task for task, leaves in reached.items() if parameter in leaves)
         for name, parameter in twin.named_parameters()
     }
 
 
-def _leaves(output: Tensor) -> set[Tensor]:
-    """The parameters that a backward pass from ``output`` would visit."""
-    seen, waiting, leaves = set(), [output.grad_fn], set()
+def _leaves(outputs: Sequence[Tensor]) -> set[Tensor]:
+    """The parameters that a backward pass from these outputs would visit."""
+    seen, waiting, leaves = set(), [output.grad_fn for output in outputs], set()
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:

@@ -29,8 +29,10 @@ def parameter_count(model: Model) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def forward_flops(model: Model, size: tuple[int, int]) -> int:
+def forward_flops(model: Model, size: tuple[int, int], auxiliary: bool = False) -> int:
     """Floating-point operations of a forward pass of one image of ``size`` (height, width).
+
+    With ``auxiliary``, those of its auxiliary predictions too, as in training.
 
     Twice the multiply-adds of convolutions, linear layers and attention; biases, BatchNorm, activations, pooling and
     resizing do not count, as usual. Found on the meta device: no arithmetic is done and ``model`` stays
@@ -39,6 +41,7 @@ def forward_flops(model: Model, size: tuple[int, int]) -> int:
     from torch.utils.flop_counter import FlopCounterMode  # starts Triton, so only when it is needed
 
     twin = meta_twin(model).eval()
+    twin.training = auxiliary  # of the model alone: BatchNorm refuses to train on one image
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         twin(torch.empty(1, 3, *size, device="meta"))
     counts = counter.get_flop_counts()["Global"]

@@ -24,7 +24,7 @@ from mtlbench.system.files import read_json
 #: The file of a selection beside its manifest.
 SELECTION = "selection.json"
 #: Facts of a run that also hold for one that could not be trained in its place.
-_SHARED = ("data", "data_code", "dataset", "parameters", "flops", "compiled", "processes")
+_SHARED = ("data", "data_code", "dataset", "parameters", "flops", "training_flops", "compiled", "processes")
 #: Significant digits of mean weights, which people read.
 _DIGITS = 6
 

@@ -57,7 +57,6 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     )  # fmt: skip
     changed = {name: tasks[name] for name in recipe.task_options}
     own = {"tasks": given, "constant": constant_baseline(manifest, changed)}
-    flops = forward_flops(model, tuple(manifest.facts["size"]))
     tested = len(_labelled(tasks, data.test_split))  # of domains, those of the run's tasks
     images = {**data.counts, "test": tested}
     return trainer, {
@@ -65,10 +64,16 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
         "data_code": {"kind": cell.dataset.kind, "files": manifest.facts.get("code", {})},
         "dataset": DatasetFacts.of(cell.dataset, manifest, images, own).model_dump(),
         "parameters": parameter_count(model),
-        "flops": flops,
+        **_flops(model, tuple(manifest.facts["size"])),
         "compiled": runtime.compile,
         "processes": training.processes,
     }
+
+
+def _flops(model: Model, size: tuple[int, int]) -> dict[str, int]:
+    """Of a forward pass that predicts; and of one in training, where that computes auxiliary predictions too."""
+    found = {"flops": forward_flops(model, size)}
+    return found | ({"training_flops": forward_flops(model, size, auxiliary=True)} if model.auxiliary else {})
 
 
 def build_model(chosen: ChosenEntry, tasks: Mapping[str, Task], size: tuple[int, int]) -> Model:

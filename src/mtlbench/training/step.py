@@ -12,6 +12,7 @@ from torch import Tensor
 from mtlbench.training.device import autocast, frozen_batchnorm
 from mtlbench.training.domains import answers
 from mtlbench.training.seeds import derive, generator
+from mtlbench.training.supervision import training_loss
 from mtlbench.training.trainer import Trainer
 
 
@@ -67,7 +68,10 @@ def _losses(trainer: Trainer, parts: list[Part]) -> tuple[dict[str, Tensor], lis
     for part in parts:
         with autocast(trainer.device, trainer.training.precision):
             raw |= answers(trainer.network, part.batch["image"], part.tasks, trainer.tasks)
-        losses |= {name: trainer.tasks[name].loss(raw[name], part.batch[name]) for name in part.tasks}
+        losses |= {
+            name: training_loss(name, trainer.tasks[name], raw, part.batch[name], trainer.model.auxiliary)
+            for name in part.tasks
+        }
     return raw, list(losses.values())
 
 

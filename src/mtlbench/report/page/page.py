@@ -22,7 +22,7 @@ from mtlbench.report.page.tuning import tuning_tables
 from mtlbench.report.page.verdict import verdict
 from mtlbench.report.rows import text
 from mtlbench.report.rows.cells import LoadedCell
-from mtlbench.report.rows.costs import cost
+from mtlbench.report.rows.costs import Cost, cost
 from mtlbench.runs import code
 
 
@@ -97,7 +97,7 @@ def cost_rows(analysis: Analysis) -> list[dict[str, str]]:
         known = cost(row)
         found.append({
             "Model": row.model_title, "Weighting": row.weighting_title, "Parameters": text.count(known.parameters),
-            "#P": text.number(analysis.parameter_ratio[row.slug], 2), "FLOPs / image": text.count(known.flops),
+            "#P": text.number(analysis.parameter_ratio[row.slug], 2), "FLOPs / image": _flops(known),
             "Training / epoch": text.seconds(known.seconds_per_epoch),
             "Inference / image": text.seconds(known.inference_seconds),
             "Peak memory": text.count(known.memory_bytes, "B"),
@@ -105,6 +105,12 @@ def cost_rows(analysis: Analysis) -> list[dict[str, str]]:
             "Device": ", ".join(known.devices) or text.DASH,
         })  # fmt: skip
     return found
+
+
+def _flops(known: Cost) -> str:
+    """Of a forward pass; in brackets of one in training, where that also computes auxiliary predictions."""
+    training = "" if known.training_flops is None else f" (training {text.count(known.training_flops)})"
+    return text.count(known.flops) + training
 
 
 def stability_tables(analysis: Analysis) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from mtlbench.report.rows.grid import SINGLE, Grid, Row
 class Cost:
     """Cost of one row. For a single-task row: of all its networks together, as they would replace one another.
 
-    ``flops`` of a forward pass on one image; times in seconds; ``device_seconds`` adds all seeds. None where a
-    manifest does not say.
+    ``flops`` of a forward pass on one image; ``training_flops`` where that computes auxiliary predictions too in
+    training; times in seconds; ``device_seconds`` adds all seeds. None where a manifest does not say.
     """
 
     parameters: float | None
     flops: float | None
+    training_flops: float | None
     seconds_per_epoch: float | None
     inference_seconds: float | None
     memory_bytes: float | None
@@ -31,6 +32,7 @@ def cost(row: Row) -> Cost:
     return Cost(
         parameters=_over_networks(row, "parameters"),
         flops=_over_networks(row, "flops"),
+        training_flops=_over_networks(row, "training_flops"),
         seconds_per_epoch=_over_networks(row, "seconds_per_epoch"),
         inference_seconds=_over_networks(row, "inference_seconds_per_image"),
         memory_bytes=_over_networks(row, "peak_memory_bytes", largest=True),
@@ -62,14 +64,14 @@ def _total(row: Row) -> float | None:
 
 
 def cost_table(grid: Grid) -> pd.DataFrame:
-    """One row per row of the grid, numbers in plain units."""
+    """One row per row of the grid, numbers in plain units; ``training_flops`` only where a row has them."""
     records = []
     for row in grid.rows:
         found = cost(row)
         records.append({"model": row.model, "weighting": row.weighting or SINGLE, **vars(found)})
     frame = pd.DataFrame(records)
     frame["devices"] = [", ".join(devices) for devices in frame["devices"]]
-    return frame
+    return frame if frame["training_flops"].notna().any() else frame.drop(columns="training_flops")
 
 
 def pareto(costs: Sequence[float], quality: Sequence[float]) -> list[int]:
