@@ -17,7 +17,7 @@ from .conftest import CELL
 
 TASKS = {"segmentation": 5, "depth": 1, "normals": 3}
 #: Options that make an instance small, by family ("": any); a model uses those that it has.
-SMALL = {"": {"width": 1 / 16}, "resnet": {"depth": 18}}
+SMALL = {"": {"width": 1 / 16, "backbone": "hrnet18s"}, "resnet": {"depth": 18}}
 QUICK = ("segnet_single",)
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in entries("models")]
 PICTURE = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)

@@ -48,7 +48,8 @@ def exchange(plain, name, features):
     return fused
 
 
-def backbone(plain, image):
+def branches(plain, image):
+    """The features of the four resolutions, finest first."""
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])  # float32
     x = ((image.movedim(1, 3) - mean) / deviation).movedim(3, 1)
     for number in (1, 2):
@@ -61,6 +62,12 @@ def backbone(plain, image):
             features.append(unit(plain, f"backbone.down.{stage}", features[-1], 2).relu())
         for module in range(modules):
             features = exchange(plain, f"backbone.stages.{stage}.{module}", features)
+    return features
+
+
+def backbone(plain, image):
+    """All of them at the finest resolution."""
+    features = branches(plain, image)
     return torch.cat([features[0], *(enlarged(x, features[0]) for x in features[1:])], 1)
 
 

@@ -128,6 +128,8 @@ def test_a_file_that_is_not_what_it_should_be_says_where(project, text: bytes, w
         ("equal: {}", "static: {weights: {segmentation: 0, depth: 0, normals: 0}}", ["above 0"]),
         ("segnet_split: {width: 0.0625}", 'resnet_split: {weights: "~nobody_x/a"}', ["split.weights", "nobody_x"]),
         ("segnet_split: {width: 0.0625}", "resnet_split: {weights: .}", ["resnet_split.weights", "a folder"]),
+        ("segnet_split: {width: 0.0625}", "mti_net: {weights: imagenet}", ["mti_net.weights", "hrnet18s has no"]),
+        ("segnet_split: {width: 0.0625}", "pad_net: {backbone: hrnet18}", ["pad_net.backbone", "found 'hrnet18'"]),
         ("segnet_split: {", "s" * 65 + ": {kind: segnet_split, ", ["at most 64 lower-case letters"]),
     ],
 )  # fmt: skip

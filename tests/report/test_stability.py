@@ -19,7 +19,8 @@ from mtlbench.report.evidence.stability import (
     swaps,
 )
 from mtlbench.report.figures.tradeoffs import replacement
-from mtlbench.report.rows.costs import cost, pareto
+from mtlbench.report.page.page import cost_rows
+from mtlbench.report.rows.costs import cost, cost_table, pareto
 
 
 def test_choosing_on_the_test_set_flatters_by_what_the_files_say(analysis: Analysis) -> None:
@@ -92,6 +93,22 @@ def test_a_run_on_a_busy_machine_does_not_move_the_time(analysis: Analysis) -> N
     manifest = replace(row.done[0].manifest, facts={**row.done[0].facts, "seconds_per_epoch": 1e6})
     busy = replace(row, cells=(replace(row.done[0], manifest=manifest), *row.done, row.done[0]))
     assert cost(busy).seconds_per_epoch == cost(row).seconds_per_epoch
+
+
+def test_operations_in_training_are_told_where_auxiliary_predictions_cost_some(analysis: Analysis) -> None:
+    assert "training_flops" not in cost_table(analysis.grid)
+    row = analysis.grid.rows[1]
+    cells = [
+        replace(cell, manifest=replace(cell.manifest, facts={**cell.facts, "training_flops": 2 * cell.facts["flops"]}))
+        for cell in row.done
+    ]
+    deep = replace(row, cells=tuple(cells))
+    grid = replace(analysis.grid, rows=(analysis.grid.rows[0], deep))
+    table = cost_table(grid)
+    assert table["training_flops"].isna().tolist() == [True, False]
+    assert table["training_flops"][1] == 2 * table["flops"][1]
+    told = [line["FLOPs / image"] for line in cost_rows(replace(analysis, grid=grid))]
+    assert told == ["30 G", "13 G (training 26 G)"]
 
 
 def test_the_mean_of_the_last_ten_is_named_after_the_epochs_that_there_are(analysis: Analysis) -> None:

@@ -18,6 +18,13 @@ MULTI_TASK = [name for name, found in DENSE.items() if not found.constants.get("
 SINGLE_TASK = [name for name in DENSE if name not in MULTI_TASK]
 
 
+def small(name: str) -> str:
+    """Options of a small network, as params.yaml has them."""
+    known = DENSE[name].options.model_fields
+    chosen = {"width": "0.0625", "backbone": "hrnet18s"} if "width" in known else {"depth": "18"}
+    return ", ".join(f"{option}: {value}" for option, value in chosen.items() if option in known)
+
+
 def train(model: str, weighting: str) -> dict:
     """Metrics and the last row of one cell of the tiny experiment."""
     pipeline.prepare(load(), "rooms")
@@ -44,8 +51,7 @@ def test_every_weighting_trains(project, edit, name: str) -> None:
 @pytest.mark.parametrize("name", MULTI_TASK)
 def test_every_multi_task_model_trains_two_epochs(project, edit, name: str) -> None:
     edit("epochs: 3", "epochs: 2")
-    options = "depth: 18" if name.startswith("resnet") else "width: 0.0625"
-    edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {options}}}")
+    edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {small(name)}}}")
     train("m", "equal")
 
 
@@ -53,8 +59,7 @@ def test_every_multi_task_model_trains_two_epochs(project, edit, name: str) -> N
 @pytest.mark.parametrize("name", SINGLE_TASK)
 def test_every_single_task_model_trains_two_epochs(project, edit, name: str) -> None:
     edit("epochs: 3", "epochs: 2")
-    options = "depth: 18" if name.startswith("resnet") else "width: 0.0625"
-    edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {options}}}")
+    edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {small(name)}}}")
     train("m", "only_depth")
 
 

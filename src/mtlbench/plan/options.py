@@ -58,6 +58,11 @@ class Simplex:
 Width = Annotated[float, Field(gt=0, le=16, description="factor on the numbers of filters")]
 #: Layers of a ResNet.
 Depth = Annotated[Literal[18, 34, 50, 101], Field(description="layers of the ResNet")]
+#: Of networks that stand on one of several.
+Backbone = Annotated[
+    Literal["resnet18", "resnet34", "resnet50", "resnet101", "hrnet18s"],
+    Field(description="a ResNet of so many layers, or HRNet-18-small-v2"),
+]
 #: Layers of a VGG.
 VGGDepth = Annotated[Literal[11, 13, 16, 19], Field(description="layers of the VGG")]
 #: Where a backbone's first weights come from.

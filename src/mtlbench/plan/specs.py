@@ -99,6 +99,8 @@ def _resolve(kind: str, label: str, block: dict[str, Any], where: str) -> dict[s
     name, options = split_kind(kind, label, block, where)
     found = {"kind": name, "version": entry(kind, name).constants.get("version", 1), "options": options}
     weights = options.get("weights", "none")
+    if weights != "none" and options.get("backbone") == "hrnet18s":
+        raise ParamsError(f"{where}.weights: expected 'none', hrnet18s has no pretrained weights; found {weights!r}")
     if kind == "models" and weights not in ("none", "imagenet"):
         found["weights"] = _file_digest(weights, f"{where}.weights")
     return found

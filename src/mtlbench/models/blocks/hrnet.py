@@ -118,14 +118,18 @@ class HRNetBackbone(nn.Module):
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, image: Tensor) -> Tensor:
+    def scales(self, image: Tensor) -> list[Tensor]:
+        """Features of each resolution: ``channels`` at 1/4, 1/8, 1/16 and 1/32 of the image's size."""
         x = self.first(self.stem(image))
         features = [self.narrow(x), self.down[0](x)]
         for number, stage in enumerate(self.stages):
             if number:
                 features = [*features, self.down[number](features[-1])]
             features = stage(features)
-        finest, *others = features
+        return features
+
+    def forward(self, image: Tensor) -> Tensor:
+        finest, *others = self.scales(image)
         return torch.cat([finest, *(self.enlarge(y, finest.shape[-2:]).to(y.dtype) for y in others)], 1)
 
 
