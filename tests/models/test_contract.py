@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.models import Model, outputs_by_task, parameter_owners, shared_parameters
+from mtlbench.models import Model, outputs_by_task, parameter_owners, part_parameters, shared_parameters
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import ParamsError
 
@@ -152,6 +152,14 @@ def test_every_parameter_receives_a_gradient(name: str, randomise: Callable) -> 
         if not silent:
             break
     assert sorted(silent) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parts_that_it_names_have_parameters_and_none_twice(name: str) -> None:
+    model = small(name)
+    assert all(list(getattr(model, attribute).parameters()) for _, attribute in model.parts)
+    found = [id(parameter) for part in dict(model.parts) for parameter in part_parameters(model, part)]
+    assert len(found) == len(set(found)) < len(list(model.parameters()))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -31,6 +31,18 @@ def test_a_weightings_option_changes_exactly_its_cells(project, edit) -> None:
     assert changed(before) == {"tiny/segnet_split/dwa/seed0"}
 
 
+def test_settings_of_a_part_change_exactly_the_cells_of_models_that_have_it(project, edit) -> None:
+    edit("segnet_split: {width: 0.0625}", "segnet_split: {width: 0.0625}\n      segnet_cross_stitch: {width: 0.0625}")
+    before = by_path()
+    edit("precision: float32", "parts: {fusion: {rate_factor: 100}}\n      precision: float32")
+    assert changed(before) == {f"tiny/segnet_cross_stitch/{weighting}/seed0" for weighting in ("equal", "dwa")}
+    edit("parts: {fusion:", "parts: {fusoin:")
+    with pytest.raises(
+        ParamsError, match=r"training\.parts\.fusoin: no model .* has that part\. Did you mean 'fusion'"
+    ):
+        load()
+
+
 def test_a_new_seed_adds_exactly_its_cells(project, edit) -> None:
     before = by_path()
     edit("seeds: [0]", "seeds: [0, 1]")

@@ -100,6 +100,10 @@ def test_a_file_that_is_not_what_it_should_be_says_where(project, text: bytes, w
     assert "\n" not in str(caught.value)
 
 
+PRECISION = "precision: float32"
+PARTS = PRECISION + "\n      parts: "
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -128,6 +132,13 @@ def test_a_file_that_is_not_what_it_should_be_says_where(project, text: bytes, w
         ("equal: {}", "static: {weights: {segmentation: 0, depth: 0, normals: 0}}", ["above 0"]),
         ("segnet_split: {width: 0.0625}", 'resnet_split: {weights: "~nobody_x/a"}', ["split.weights", "nobody_x"]),
         ("segnet_split: {width: 0.0625}", "resnet_split: {weights: .}", ["resnet_split.weights", "a folder"]),
+        *[
+            (PRECISION, PARTS + f"{{fusion: {{rate_factor: {factor}}}}}", ["rate_factor"])
+            for factor in ("0", "-1", ".nan", ".inf", "1.0e+9", "yes", "null")
+        ],
+        (PRECISION, PARTS + "{fusion: {}}", ["parts.fusion.rate_factor", "missing"]),
+        (PRECISION, PARTS + "{fusion: {rate: 2}}", ["fusion.rate", "unknown key"]),
+        (PRECISION, PARTS + "{fusion: {rate_factor: 2}}", ["fusion", "names parts"]),
         ("segnet_split: {width: 0.0625}", "mti_net: {weights: imagenet}", ["mti_net.weights", "hrnet18s has no"]),
         ("segnet_split: {width: 0.0625}", "pad_net: {backbone: hrnet18}", ["pad_net.backbone", "found 'hrnet18'"]),
         ("segnet_split: {", "s" * 65 + ": {kind: segnet_split, ", ["at most 64 lower-case letters"]),

@@ -24,9 +24,11 @@ def test_what_is_read_from_the_text_is_what_python_sees(kind: str, name: str) ->
     for option, default in options.items():
         read = ... if fields[option].is_required() else fields[option].default
         assert read == (... if default is inspect.Parameter.empty else default)
-    for constant in ("single_task", "size_multiple", "version", "paper", "family", "display", "paper_title"):
+    for constant in ("single_task", "size_multiple", "version", "paper", "family", "display", "paper_title", "parts"):
         if hasattr(loaded, constant):
-            default = {"single_task": False, "size_multiple": 1, "display": "", "paper_title": ""}.get(constant)
+            default = {"single_task": False, "size_multiple": 1, "display": "", "paper_title": "", "parts": ()}.get(
+                constant
+            )
             assert found.constants.get(constant, default) == getattr(loaded, constant), constant
 
 

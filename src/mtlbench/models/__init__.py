@@ -7,6 +7,7 @@ from mtlbench.models._base import (
     meta_twin,
     outputs_by_task,
     parameter_owners,
+    part_parameters,
     shared_parameters,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "meta_twin",
     "outputs_by_task",
     "parameter_owners",
+    "part_parameters",
     "shared_parameters",
 ]

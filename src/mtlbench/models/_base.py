@@ -35,6 +35,8 @@ class Model(nn.Module):
     smallest_batch: ClassVar[int] = 1
     #: "maps" (a value for every pixel) or "classes" (see :class:`Classifier`); a literal in the class body.
     predicts: ClassVar[str] = "maps"
+    #: (part, attribute) pairs: what ``training.parts`` may set a learning rate for; a literal in the class body.
+    parts: ClassVar[tuple[tuple[str, str], ...]] = ()
     #: Auxiliary predictions of every task in training, {name: multiple of its loss}; a constructor may set others.
     auxiliary: Mapping[str, float] = MappingProxyType({})
 
@@ -105,6 +107,12 @@ class Classifier(Model):
 def auxiliary_name(task: str, name: str) -> str:
     """The key of a task's auxiliary prediction among the outputs of a model in training."""
     return f"{task}/{name}"
+
+
+def part_parameters(model: Model, part: str) -> list[nn.Parameter]:
+    """The parameters of a part that the model names, in the order of ``model.parameters()``."""
+    attributes = [attribute for name, attribute in model.parts if name == part]
+    return [parameter for name, parameter in model.named_parameters() if name.partition(".")[0] in attributes]
 
 
 def outputs_by_task(model: Model, outputs: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:

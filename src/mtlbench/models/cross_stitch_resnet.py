@@ -11,6 +11,7 @@ class CrossStitchResNet(StitchedClassifier):
     """One ResNet per task, equal at first; a cross-stitch unit mixes their features after each of the four layers."""
 
     family = "resnet_classifier"
+    parts = (("fusion", "units"),)
     display = "Cross-Stitch (ResNet, classes)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"

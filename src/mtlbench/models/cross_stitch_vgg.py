@@ -11,6 +11,7 @@ class CrossStitchVGG(StitchedClassifier):
     """One VGG per task, equal at first; a cross-stitch unit mixes their features after each of the five stages."""
 
     family = "vgg"
+    parts = (("fusion", "units"),)
     display = "Cross-Stitch (VGG)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"

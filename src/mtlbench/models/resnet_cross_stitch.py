@@ -11,6 +11,7 @@ class ResNetCrossStitch(MixedTowers):
     """One DeepLabv3 per task; a cross-stitch unit mixes their features after each of the four layers."""
 
     family = "resnet"
+    parts = (("fusion", "units"),)
     display = "Cross-Stitch (ResNet)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"

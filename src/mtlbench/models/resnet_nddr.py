@@ -11,6 +11,7 @@ class ResNetNDDR(MixedTowers):
     """NDDR-CNN: one DeepLabv3 per task; after each of the four layers every task projects all features to its own."""
 
     family = "resnet"
+    parts = (("fusion", "units"),)
     display = "NDDR-CNN (ResNet)"
     paper = "Gao et al., CVPR 2019 (arXiv 1801.08297)"
     paper_title = (

@@ -22,6 +22,7 @@ class SegNetCrossStitch(Model):
     """
 
     family = "segnet"
+    parts = (("fusion", "encoder_units"), ("fusion", "decoder_units"))
     display = "Cross-Stitch (SegNet)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr
 from mtlbench.plan import shared
 from mtlbench.plan.block import Block as _Block
 from mtlbench.plan.block import Seed
+from mtlbench.plan.parts import Parts
 from mtlbench.plan.search_block import SearchBlock
 from mtlbench.system.errors import ParamsError
 
@@ -116,6 +117,8 @@ class Training(_Block):
         ),
     ] = None
 
+    parts: Parts = {}
+
     @pydantic.model_validator(mode="after")
     def _images_for_all(self) -> "Training":
         if self.batch_size < self.processes:
@@ -124,8 +127,10 @@ class Training(_Block):
 
     @pydantic.model_serializer(mode="wrap")
     def _without_defaults(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A single process and no domains are left out of specs: keys are what they were before there was a choice."""
+        """What is not chosen is left out of specs: keys are what they were before there was a choice."""
         values = dump(self)
+        if not self.parts:
+            values.pop("parts", None)
         if self.domains is None:
             values.pop("domains", None)
         if self.processes == 1:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from mtlbench.plan import frozen, names
+from mtlbench.plan import frozen, names, parts
 from mtlbench.plan.blocks import Experiment, Params
 from mtlbench.plan.options import OneTask, PerTask
 from mtlbench.plan.registry import entry, split_kind
@@ -67,6 +67,8 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
         values = getattr(experiment, what)
         if len(set(values)) != len(values):
             raise ParamsError(f"{where}.{what}: expected different values, found {values}")
+    kinds = [block.get("kind", label) for label, block in experiment.models.items()]
+    parts.check(experiment.training.parts, kinds, f"{where}.training.parts")
     if experiment.baseline is not None:
         _check_baseline(experiment.baseline, experiment, f"{where}.baseline")
     last = experiment.protocol.last_epochs

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import dimensions, frozen, task_options
+from mtlbench.plan import dimensions, frozen, parts, task_options
 from mtlbench.plan.matching import check_domains, check_model
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment
@@ -34,7 +34,6 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
     common = {
         "version": TRAINING_VERSION,
         "dataset": data.key,
-        "training": grid.training.model_dump(),
         "protocol": grid.protocol.model_dump(),
     }
     options = task_options.checked(made.tasks, grid.tasks, grid.task_options, f"{where}.task_options")
@@ -44,9 +43,10 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
         check_model(model["kind"], known, grid.tasks, f"{where}.models.{label}")
         _check_size(model["kind"], made.size, f"{where}.models.{label}")
         single = entry("models", model["kind"]).constants.get("single_task", False)
+        training = parts.of_model(grid.training.model_dump(), model["kind"])
         for other, tasks, weighting, of in _single(grid) if single else _weighted(grid, where):
             searched = [] if of or grid.search is None else _dimensions(grid, label, "" if single else other, where)
-            spec = {**common, "tasks": list(tasks), "model": model, "weighting": weighting}
+            spec = {**common, "training": training, "tasks": list(tasks), "model": model, "weighting": weighting}
             if own := {name: options[name] for name in tasks if name in options}:
                 spec["task_options"] = own
             found.append(Row(label, other, tasks, spec, of, tuple(searched)))

@@ -16,7 +16,7 @@ from mtlbench.system.errors import DivergedError, Interrupted
 from mtlbench.training import history
 from mtlbench.training.data import Split
 from mtlbench.training.evaluate import evaluate
-from mtlbench.training.optimize import learning_rate
+from mtlbench.training.optimize import learning_rate, set_rate
 from mtlbench.training.saving import save
 from mtlbench.training.step import Part, train_step
 from mtlbench.training.trainer import Trainer
@@ -37,8 +37,7 @@ def _train_epoch(trainer: Trainer) -> None:
     rate = learning_rate(
         trainer.training.schedule, trainer.training.optimizer.learning_rate, trainer.epoch, trainer.training.epochs
     )
-    for group in trainer.optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(trainer.optimizer, rate)
     if trainer.step == 0:
         losses = [[row[f"train_loss_{task}"] for task in trainer.tasks] for row in trainer.rows]
         trainer.weighting.begin_epoch(trainer.epoch, losses)

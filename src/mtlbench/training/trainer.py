@@ -85,7 +85,7 @@ class Trainer:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.weighting.to(self.device)
         self.shared = shared_parameters(self.model)
-        self.optimizer = make_optimizer(self.training.optimizer, self.model, self.weighting)
+        self.optimizer = make_optimizer(self.training.optimizer, self.model, self.weighting, self.training.parts)
         self.domains = domains_of(self.tasks, self.data.train_split, self.data.train)
         check_domains(self.domains, "training")
         self._check_batches()
