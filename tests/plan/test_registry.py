@@ -24,11 +24,28 @@ def test_what_is_read_from_the_text_is_what_python_sees(kind: str, name: str) ->
     for option, default in options.items():
         read = ... if fields[option].is_required() else fields[option].default
         assert read == (... if default is inspect.Parameter.empty else default)
-    for constant in ("single_task", "size_multiple", "version", "paper", "family", "display", "paper_title", "parts"):
+    for constant in (
+        "single_task",
+        "size_multiple",
+        "version",
+        "paper",
+        "family",
+        "display",
+        "paper_title",
+        "parts",
+        "towers",
+        "towers_of",
+    ):
         if hasattr(loaded, constant):
-            default = {"single_task": False, "size_multiple": 1, "display": "", "paper_title": "", "parts": ()}.get(
-                constant
-            )
+            default = {
+                "single_task": False,
+                "size_multiple": 1,
+                "display": "",
+                "paper_title": "",
+                "parts": (),
+                "towers": (),
+                "towers_of": "",
+            }.get(constant)
             assert found.constants.get(constant, default) == getattr(loaded, constant), constant
 
 

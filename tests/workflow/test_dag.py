@@ -181,6 +181,15 @@ def test_a_new_weighting_makes_exactly_its_cells_pending(built, params) -> None:
     assert built.pending() == {"tiny/segnet_split/uncertainty/seed0"}
 
 
+def test_a_network_that_starts_from_single_task_cells_needs_them_and_no_other(checkout, params) -> None:
+    checkout.edit("segnet_split: {width: 0.0625}", "segnet_cross_stitch: {width: 0.0625, start_from: segnet_single}")
+    checkout.edit("epochs: 3", "epochs: 2")
+    cell = "tiny/segnet_cross_stitch/equal/seed0"
+    target = re.search(rf"{places.CELLS}/{cell}/manifest\.\w+\.json", checkout.snakemake("-n", "cells"))
+    assert target is not None
+    assert checkout.pending(target[0]) == {cell, *(one for one in ALL if one.startswith("tiny/segnet_single/"))}
+
+
 def test_going_back_to_earlier_parameters_trains_nothing(built, params) -> None:
     before = built.trained()
     text = params.read_text()

@@ -20,9 +20,11 @@ from mtlbench.runs import pages
 try:
     PARAMS = load("params.yaml")
     CELLS = {name: grid.every_cell(PARAMS, name) for name in PARAMS.experiments}
-    # {manifest of a cell: that of the result from which it takes its setting}.
+    # {manifest of a cell: those of the results from which it takes its setting or its first weights}.
     NEEDS = {
-        str(cell.manifest): str(cell.needs) for cells in CELLS.values() for cell in cells if cell.needs is not None
+        str(cell.manifest): [str(path) for path in (cell.needs, *cell.starts.values()) if path is not None]
+        for cells in CELLS.values()
+        for cell in cells
     }
     # Which dataset to name when a download is wanted: several may be made from the same raw files.
     RAW = {str(prepared.raw_manifest(PARAMS, name)): name for name in PARAMS.datasets}
@@ -116,8 +118,8 @@ def bundles():
 
 
 def settings_of(manifests):
-    """The results from which cells with these manifests take their settings: a selection, or the run of another row."""
-    found = sorted({NEEDS[path] for path in manifests if path in NEEDS})
+    """The results from which cells with these manifests take something: a selection, or runs of other rows."""
+    found = sorted({need for path in manifests for need in NEEDS.get(path, ())})
     return [need for path in found for need in unless_made(manifests, path)]
 
 

@@ -37,6 +37,11 @@ class Model(nn.Module):
     predicts: ClassVar[str] = "maps"
     #: (part, attribute) pairs: what ``training.parts`` may set a learning rate for; a literal in the class body.
     parts: ClassVar[tuple[tuple[str, str], ...]] = ()
+    #: The single-task model whose trained networks the towers of this one can start from; "" for none; a literal.
+    towers_of: ClassVar[str] = ""
+    #: (attribute, attribute) pairs: this model's part with an entry for each task, and the same part of that
+    #: single-task model, where {task} is the task; a literal.
+    towers: ClassVar[tuple[tuple[str, str], ...]] = ()
     #: Auxiliary predictions of every task in training, {name: multiple of its loss}; a constructor may set others.
     auxiliary: Mapping[str, float] = MappingProxyType({})
 

@@ -12,6 +12,8 @@ class CrossStitchResNet(StitchedClassifier):
 
     family = "resnet_classifier"
     parts = (("fusion", "units"),)
+    towers_of = "single_resnet"
+    towers = (("backbones", "trunk"), ("heads", "heads.{task}"))
     display = "Cross-Stitch (ResNet, classes)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"

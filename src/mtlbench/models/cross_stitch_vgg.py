@@ -12,6 +12,8 @@ class CrossStitchVGG(StitchedClassifier):
 
     family = "vgg"
     parts = (("fusion", "units"),)
+    towers_of = "single_vgg"
+    towers = (("backbones", "trunk"), ("heads", "heads.{task}"))
     display = "Cross-Stitch (VGG)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"

@@ -12,6 +12,8 @@ class ResNetCrossStitch(MixedTowers):
 
     family = "resnet"
     parts = (("fusion", "units"),)
+    towers_of = "resnet_single"
+    towers = (("backbones", "backbone"), ("heads", "head"))
     display = "Cross-Stitch (ResNet)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"

@@ -12,6 +12,8 @@ class ResNetNDDR(MixedTowers):
 
     family = "resnet"
     parts = (("fusion", "units"),)
+    towers_of = "resnet_single"
+    towers = (("backbones", "backbone"), ("heads", "head"))
     display = "NDDR-CNN (ResNet)"
     paper = "Gao et al., CVPR 2019 (arXiv 1801.08297)"
     paper_title = (

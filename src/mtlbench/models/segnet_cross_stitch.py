@@ -23,6 +23,8 @@ class SegNetCrossStitch(Model):
 
     family = "segnet"
     parts = (("fusion", "encoder_units"), ("fusion", "decoder_units"))
+    towers_of = "segnet_single"
+    towers = (("encoders", "backbone.encoder"), ("decoders", "backbone.decoder"), ("heads", "head"))
     display = "Cross-Stitch (SegNet)"
     paper = "Misra et al., CVPR 2016 (arXiv 1604.03539)"
     paper_title = "Cross-Stitch Networks for Multi-Task Learning"

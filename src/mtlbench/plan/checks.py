@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from mtlbench.plan import frozen, names, parts
+from mtlbench.plan import frozen, names, parts, start
 from mtlbench.plan.blocks import Experiment, Params
 from mtlbench.plan.options import OneTask, PerTask
 from mtlbench.plan.registry import entry, split_kind
@@ -22,7 +22,7 @@ def check(params: Params) -> None:
         check_source(block.get("source"), f"datasets.{name}.source")
     for name, grid in params.grids.items():
         for label, block in grid.models.items():
-            split_kind("models", label, block, f"grids.{name}.models.{label}")
+            split_kind("models", label, block, f"grids.{name}.models.{label}", extra=(start.KEY,))
         for label, block in grid.weightings.items():
             split_kind("weightings", label, frozen.written(block), f"grids.{name}.weightings.{label}")
     for name, experiment in params.experiments.items():
@@ -56,7 +56,10 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
             f"{where}.dataset: unknown '{experiment.dataset}'. {nearest(experiment.dataset, params.datasets)}"
         )
     for label, block in experiment.models.items():
-        split_kind("models", label, block, f"{where}.models.{label}")
+        split_kind("models", label, block, f"{where}.models.{label}", extra=(start.KEY,))
+    for label in experiment.models:
+        searched = experiment.search is not None
+        start.check(label, experiment.models, searched, f"{where}.models.{label}.{start.KEY}")
     for label, block in experiment.weightings.items():
         if label.startswith(names.ONLY):
             raise ParamsError(f"{where}.weightings.{label}: labels with '{names.ONLY}' first name single-task runs")

@@ -11,6 +11,7 @@ from mtlbench.plan.params import Experiment, Params
 from mtlbench.plan.prepared import PreparedDataset
 from mtlbench.plan.recipe import Recipe
 from mtlbench.plan.specs import rows_of
+from mtlbench.plan.start import Start
 from mtlbench.system.errors import ParamsError, nearest
 
 
@@ -34,6 +35,8 @@ class Cell:
     trial: int | None = None
     #: The result that decides what it trains; None where its spec does.
     source: rows.MeanOf | rows.Chosen | None = None
+    #: The single-task results whose networks it starts from.
+    start: Start | None = None
 
     @functools.cached_property
     def recipe(self) -> Recipe:
@@ -49,7 +52,7 @@ class Cell:
     @property
     def stage(self) -> int:
         """Cells of a stage need nothing but cells (and selections) of lower ones."""
-        return {type(None): 0, rows.MeanOf: 1, rows.Chosen: 2}[type(self.source)]
+        return {type(None): 0, rows.MeanOf: 1, rows.Chosen: 2}[type(self.source)] + (self.start is not None)
 
     @property
     def needs(self) -> Path | None:
@@ -59,6 +62,14 @@ class Cell:
         if isinstance(self.source, rows.MeanOf):
             return places.cell(f"{self.experiment}/{self.source.run}") / keys.manifest_name(self.source.key)
         return None
+
+    @property
+    def starts(self) -> dict[str, Path]:
+        """{task: manifest of the result whose network it starts from}."""
+        runs = {} if self.start is None else self.start.runs
+        return {
+            task: places.cell(f"{self.experiment}/{run}") / keys.manifest_name(key) for task, (run, key) in runs.items()
+        }
 
     @property
     def folder(self) -> Path:
@@ -113,7 +124,7 @@ def _cells(params: Params, name: str) -> list[Cell]:
         runs = rows.searched(made, grid.seeds, grid.search, grid.baseline)
     return [
         Cell(name, run.row.model, run.row.weighting, run.seed, run.row.tasks, data, dict(run.spec), run.key,
-             run.trial, run.source)
+             run.trial, run.source, run.start)
         for run in runs
     ]  # fmt: skip
 

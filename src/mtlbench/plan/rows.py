@@ -6,14 +6,16 @@ so all runs are known before anything is trained.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mtlbench.plan import keys
 from mtlbench.plan.blocks import Protocol
 from mtlbench.plan.dimensions import Dimension
+from mtlbench.plan.names import ONLY
 from mtlbench.plan.quasi import Setting, settings
 from mtlbench.plan.search_block import SearchBlock
+from mtlbench.plan.start import Start
 
 #: Bumped by hand when a selection is meant to choose otherwise from the same trials.
 SELECTION_VERSION = 1
@@ -38,13 +40,14 @@ class Chosen:
 @dataclass(frozen=True)
 class Row:
     """A model with a weighting. ``spec`` is that of its runs without a seed; ``of`` the weighting whose mean weights it
-    takes, or ""."""
+    takes, or ""; ``start`` the label of the single-task model that it starts from, or ""."""
 
     model: str
     weighting: str
     tasks: tuple[str, ...]
     spec: Mapping[str, Any]
     of: str = ""
+    start: str = ""
     dimensions: tuple[Dimension, ...] = ()
 
     @property
@@ -62,6 +65,7 @@ class Run:
     spec: Mapping[str, Any]
     source: MeanOf | Chosen | None = None
     trial: int | None = None
+    start: Start | None = None
 
     @property
     def key(self) -> str:
@@ -72,6 +76,7 @@ class Run:
 def plain(rows: Sequence[Row], seeds: Sequence[int]) -> list[Run]:
     """The runs of an experiment without a search: one for each row and seed."""
     first = {(row.name, seed): Run(row, seed, _seeded(row.spec, seed)) for row in _measured(rows) for seed in seeds}
+    first |= {place: _started(run, first) for place, run in first.items() if run.row.start}
 
     def run(row: Row, seed: int) -> Run:
         return _mean_of(row, first[f"{row.model}/{row.of}", seed], f"seed{seed}") if row.of else first[row.name, seed]
@@ -135,10 +140,17 @@ def _final(row: Row, seed: int, trials: Sequence[str], reference: Sequence[str],
     return Run(row, seed, {**_seeded(row.spec, seed), "search": search}, Chosen(row.name, selection))
 
 
+def _started(run: Run, runs: Mapping[tuple[str, int], Run]) -> Run:
+    """The run, from trained single-task networks of the same seed."""
+    given = {task: runs[f"{run.row.start}/{ONLY}{task}", run.seed] for task in run.row.tasks}
+    start = Start({task: (f"{one.row.name}/seed{one.seed}", one.key) for task, one in given.items()})
+    return replace(run, spec={**run.spec, "start": {task: one.key for task, one in given.items()}}, start=start)
+
+
 def _mean_of(row: Row, of: Run, name: str) -> Run:
     """The same run as ``of`` with fixed weights in place of its weighting."""
     spec = {**of.spec, "weighting": {**row.spec["weighting"], "mean_of": of.key}}
-    return Run(row, of.seed, spec, MeanOf(f"{of.row.name}/{name}", of.key), of.trial)
+    return Run(row, of.seed, spec, MeanOf(f"{of.row.name}/{name}", of.key), of.trial, of.start)
 
 
 def _seeded(spec: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import dimensions, frozen, parts, task_options
+from mtlbench.plan import dimensions, frozen, parts, start, task_options
 from mtlbench.plan.matching import check_domains, check_model
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment
@@ -49,7 +49,7 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
             spec = {**common, "training": training, "tasks": list(tasks), "model": model, "weighting": weighting}
             if own := {name: options[name] for name in tasks if name in options}:
                 spec["task_options"] = own
-            found.append(Row(label, other, tasks, spec, of, tuple(searched)))
+            found.append(Row(label, other, tasks, spec, of, start.of(block), tuple(searched)))
     return found
 
 
@@ -96,7 +96,7 @@ def _check_scenes(share: float, scenes: int | None, where: str) -> None:
 
 
 def _resolve(kind: str, label: str, block: dict[str, Any], where: str) -> dict[str, Any]:
-    name, options = split_kind(kind, label, block, where)
+    name, options = split_kind(kind, label, block, where, extra=(start.KEY,) if kind == "models" else ())
     found = {"kind": name, "version": entry(kind, name).constants.get("version", 1), "options": options}
     weights = options.get("weights", "none")
     if weights != "none" and options.get("backbone") == "hrnet18s":

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import keys
+from mtlbench.plan import keys, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.registry import entry
 from mtlbench.plan.rows import Chosen, MeanOf
@@ -24,7 +24,8 @@ from mtlbench.system.files import read_json
 #: The file of a selection beside its manifest.
 SELECTION = "selection.json"
 #: Facts of a run that also hold for one that could not be trained in its place.
-_SHARED = ("data", "data_code", "dataset", "parameters", "flops", "training_flops", "compiled", "processes")
+_OF_DATA = ("data", "data_code", "dataset", "compiled", "processes")
+_SHARED = (*_OF_DATA, "parameters", "flops", "training_flops")
 #: Significant digits of mean weights, which people read.
 _DIGITS = 6
 
@@ -43,6 +44,7 @@ def resolved(cell: Cell) -> Cell:
     Raises DataError when these results are not there, DamagedError when they are not what their manifest says, and
     NothingToTrainError when they diverged.
     """
+    _check_starts(cell)
     if cell.source is None:
         return cell
     spec = _chosen(cell, cell.source) if isinstance(cell.source, Chosen) else _averaged(cell, cell.source)
@@ -81,6 +83,22 @@ def unusable(cell: Cell, error: NothingToTrainError) -> Manifest:
     shared = {name: error.like.facts[name] for name in _SHARED if name in error.like.facts}
     reason = {"status": "diverged", "reason": str(error), "seconds_total": 0.0}
     return Manifest(cell.manifest, cell.key, cell.spec, {}, {**shared, **reason}, error.like.provenance)
+
+
+def _check_starts(cell: Cell) -> None:
+    """The networks that it starts from are there and trained; DataError or NothingToTrainError."""
+    for path in cell.starts.values():
+        if not path.exists():
+            raise DataError(
+                f"{cell.path}: it starts from the network of {path}, which is not there. Let Snakemake make it, or run "
+                f"`mtlbench train {path.parent.relative_to(places.CELLS)}` first."
+            )
+        found = Manifest.read(path)
+        if found.status != "complete":
+            of_data = {name: found.facts[name] for name in _OF_DATA if name in found.facts}
+            raise NothingToTrainError(
+                f"there is no network of {path.parent} to start from: {found.reason}", replace(found, facts=of_data)
+            )
 
 
 def _source(cell: Cell) -> Manifest:

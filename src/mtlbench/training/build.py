@@ -26,6 +26,7 @@ from mtlbench.training.data import Split
 from mtlbench.training.domains import batches_of, domains_of
 from mtlbench.training.processes.ranks import ALONE, Ranks
 from mtlbench.training.seeds import derive
+from mtlbench.training.start import start
 from mtlbench.training.targets import Targets
 from mtlbench.training.trainer import Data, Identity, Trainer
 from mtlbench.weightings import Weighting
@@ -45,6 +46,7 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     tasks = make_tasks(given)
     torch.manual_seed(derive(cell.seed, "weights"))
     model = build_model(recipe.model, tasks, tuple(manifest.facts["size"]))
+    started = start(model, cell)
     torch.manual_seed(derive(cell.seed, "weighting"))
     weighting: Weighting = entry("weightings", recipe.weighting.kind).load()(list(tasks), **recipe.weighting.options)
     prepared = PreparedArrays(cell.dataset.folder, manifest)
@@ -65,6 +67,7 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
         "dataset": DatasetFacts.of(cell.dataset, manifest, images, own).model_dump(),
         "parameters": parameter_count(model),
         **_flops(model, tuple(manifest.facts["size"])),
+        **({"started_from": started} if started else {}),
         "compiled": runtime.compile,
         "processes": training.processes,
     }
