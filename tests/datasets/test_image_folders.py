@@ -12,6 +12,8 @@ from mtlbench import pipeline
 from mtlbench.datasets import Split
 from mtlbench.datasets.class_folders.picture import read_fitted
 from mtlbench.datasets.image_folders import ImageFolders
+from mtlbench.datasets.prepared.domain_sheet import domain_sheet
+from mtlbench.maps import Classes
 from mtlbench.plan import prepared
 from mtlbench.plan.params import load
 from mtlbench.runs.manifest import Manifest
@@ -234,6 +236,21 @@ def test_prepared_folders_know_their_classes_and_another_picture_is_another_key(
     after = prepared.dataset(load(), "photos")
     assert after.key != before.key
     assert after.content["birds"] == before.content["birds"]
+
+
+def test_the_contact_sheet_shows_each_domain_with_the_names_of_its_classes(planned: Path, tree: Path) -> None:
+    folder = pipeline.prepare(load(), "photos").parent
+    names = {"birds": Classes(tuple(BIRDS)), "signs": Classes(SIGNS)}
+    with Image.open(folder / "contact_sheet.png") as file:
+        sheet = np.asarray(file.convert("RGB")).astype(int)
+    assert np.array_equal(sheet, np.asarray(domain_sheet(folder, names, (8, 8))))
+    assert sheet.shape[0] // 4 > 110  # two splits of two domains, a line of images each
+    red, green = (np.abs(sheet - colour).max(2) < 30 for colour in BIRDS.values())
+    # Six training pictures and four test pictures of birds, half of each colour, enlarged to 110 x 110.
+    assert red.sum() == pytest.approx(5 * 110 * 110, rel=0.1)
+    assert green.sum() == pytest.approx(5 * 110 * 110, rel=0.1)
+    other = {"birds": Classes(("a", "b")), "signs": Classes(SIGNS)}
+    assert not np.array_equal(sheet, np.asarray(domain_sheet(folder, other, (8, 8))))
 
 
 def test_unreadable_pictures_are_named_together(planned: Path, tree: Path) -> None:

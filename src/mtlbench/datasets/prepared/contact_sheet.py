@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mtlbench.datasets import Dataset
+from mtlbench.datasets.prepared.domain_sheet import domain_sheet
+from mtlbench.maps import Classes
 from mtlbench.system.files import atomic_writer
 from mtlbench.tasks import Task, make_tasks
 
@@ -17,9 +19,19 @@ _INK, _PAPER = (30, 30, 30), (255, 255, 255)
 
 
 def write_contact_sheet(folder: Path, dataset: Dataset) -> Path:
-    """Write ``contact_sheet.png`` into a folder that holds prepared arrays; the rows are spread over each split."""
+    """Write ``contact_sheet.png`` into a folder that holds prepared arrays: of maps, or of domains."""
     tasks = make_tasks(dataset.tasks)
-    height, width = dataset.size
+    classes = {name: task.maps for name, task in tasks.items() if isinstance(task.maps, Classes)}
+    sheet = domain_sheet(folder, classes, dataset.size) if classes else _map_sheet(folder, tasks, dataset.size)
+    path = folder / "contact_sheet.png"
+    with atomic_writer(path) as file:
+        sheet.save(file, format="PNG")
+    return path
+
+
+def _map_sheet(folder: Path, tasks: Mapping[str, Task], size: tuple[int, int]) -> Image.Image:
+    """Images with all their maps, the rows spread over each split."""
+    height, width = size
     cell = (_CELL_WIDTH, max(1, round(_CELL_WIDTH * height / width)))
     rows = []
     for split in ("train", "test"):
@@ -27,13 +39,9 @@ def write_contact_sheet(folder: Path, dataset: Dataset) -> Path:
         count = len(arrays["image"])
         for index in np.unique(np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int)):
             pictures = [np.moveaxis(np.asarray(arrays["image"][index]), 0, -1)]
-            pictures += [tasks[name].draw(np.asarray(arrays[name][index])) for name in dataset.tasks]
+            pictures += [task.draw(np.asarray(arrays[name][index])) for name, task in tasks.items()]
             rows.append((f"{split} {index}", [_fit(picture, cell) for picture in pictures]))
-    sheet = assemble(rows, ["image", *dataset.tasks], cell, legend(tasks, width_of(len(rows[0][1]), cell)))
-    path = folder / "contact_sheet.png"
-    with atomic_writer(path) as file:
-        sheet.save(file, format="PNG")
-    return path
+    return assemble(rows, ["image", *tasks], cell, legend(tasks, width_of(len(rows[0][1]), cell)))
 
 
 def _fit(picture: np.ndarray, cell: tuple[int, int]) -> Image.Image:
