@@ -1,6 +1,6 @@
 """Normals from depth beside the published maps of NYU Depth V2 and beside the exact normals of rendered rooms.
 
-    python benchmarks/normals.py [--published ../shared/data/nyuv2_normals] [--rooms 20]
+    python benchmarks/normals.py [--published ../shared/data/nyuv2_normals] [--rooms 20] [--seed 21]
 
 The folder of published maps holds `NNNN.depth.npy` (480x640, metres) and `NNNN.normal_mask.png` (red = x, green = z,
 blue = -y; white = invalid); without it only the rooms are measured. Every depth map is taken as it is, rounded to 8 bit
@@ -86,10 +86,10 @@ def published_views(folder: Path) -> Iterator[View]:
         yield View(name, np.load(path), normals / np.maximum(length, 1e-6), known)
 
 
-def room_views(count: int) -> Iterator[View]:
+def room_views(count: int, seed: int = 21) -> Iterator[View]:
     """Rendered rooms at NYUv2's size with NYUv2's camera; every normal is known."""
     for number in range(count):
-        view = render(furnish(Draw(21, number)), NYUV2_CAMERA, *NYUV2_SIZE)
+        view = render(furnish(Draw(seed, number)), NYUV2_CAMERA, *NYUV2_SIZE)
         yield View(f"room {number}", view.depth, view.normals, np.ones(NYUV2_SIZE, bool))
 
 
@@ -118,12 +118,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--published", type=Path, default=Path("../shared/data/nyuv2_normals"), help="folder of maps")
     parser.add_argument("--rooms", type=int, default=20, help="number of rendered rooms")
+    parser.add_argument("--seed", type=int, default=21, help="seed of the rooms")
     chosen = parser.parse_args()
     table = Table(title="normals from depth, degrees", title_justify="left")
     for column in ("truth", "depth", "cover", "mean", "median", "< 11.25", "edges: cover", "edges: > 30", "s/image"):
         table.add_column(column, justify="left" if column in ("truth", "depth") else "right")
     published = list(published_views(chosen.published))
-    rooms = list(room_views(chosen.rooms))
+    rooms = list(room_views(chosen.rooms, chosen.seed))
     cases = [([view], sensor) for view in published for sensor in (as_it_is, eight_bit)]
     cases += [(rooms, sensor) for sensor in (as_it_is, float16, kinect, eight_bit)]
     for views, sensor in cases:
