@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from mtlbench import listing
 from mtlbench.plan import places
@@ -47,6 +48,20 @@ def test_the_options_are_shown_with_what_a_search_tries(project, capsys, monkeyp
     assert "0.5 to 8, log" in dwa
     assert "2.0" in dwa
     assert "the simplex" in next(line for line in lines if "static" in line)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_options_are_readable_in_80_columns(project, capsys, monkeypatch, kind: str) -> None:
+    monkeypatch.setattr(listing, "console", lambda: Console(width=80))
+    listing.show(kind, None, load, options=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    shown = [cell[1] for cell in cells if cell[1]]
+    options = [option for one in entries(kind).values() for option in one.options.model_fields]
+    assert shown == options, "no option's name is broken"
+    described = {len(cell[3]) for cell in cells}
+    assert max(described) >= 20, "descriptions have room"
 
 
 def test_models_are_counted_once_for_a_source(project, capsys, monkeypatch) -> None:

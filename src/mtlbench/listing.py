@@ -64,13 +64,17 @@ def _entries(kind: str) -> Table:
 
 
 def _options(kind: str) -> Table:
-    """A line for each option: its default, what a search tries, what it means."""
-    table = _table("name", "option", "default", "searched", "what it is")
+    """A line for each option: its default, what it means, what a search tries; four columns, for 80 characters."""
+    table = _table("name", "option", "default", "what it is")
+    table.columns[1].no_wrap = True
     for found in entries(kind).values():
+        name = found.name
         for option, field in found.options.model_fields.items():
             default = "required" if field.is_required() else str(field.default)
             ranges = found.searched.get(option)
-            table.add_row(found.name, option, default, ranges.text if ranges else "", field.description or "")
+            searched = f"; searched: {ranges.text}" if ranges else ""
+            table.add_row(name, option, default, f"{field.description or ''}{searched}")
+            name = ""
     return table
 
 
