@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -232,3 +233,32 @@ def test_an_edited_formula_is_told_by_status_verify_and_report_until_the_cell_is
     assert told() == [True, True, True]
     mtlbench("train", "--again", cell, folder=folder)
     assert told() == [False, False, False]
+
+
+def contract_tests(repository: Path, folder: Path) -> subprocess.CompletedProcess:
+    """What `make test-extension FOLDER=...` runs, in a process that has no extensions yet."""
+    rule = (repository / "Makefile").read_text().split("test-extension: env\n")[1].split("\n")[0]
+    command = rule.strip().replace("$(BIN)/python", sys.executable).replace("$(FOLDER)", str(folder))
+    assert "pytest --extension" in command
+    kept = {name: value for name, value in os.environ.items() if name != extensions.VARIABLE}
+    return subprocess.run(
+        command + " -q -rA -p no:cacheprovider", shell=True, cwd=repository, env=kept, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_documented_command_tests_the_entries_of_a_folder_and_no_other(repository: Path, tmp_path: Path) -> None:
+    done = contract_tests(repository, EXAMPLE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = [line for line in done.stdout.splitlines() if line.startswith("PASSED")]
+    assert len([line for line in passed if "inverse_loss" in line]) > 10
+    assert len([line for line in passed if "three_layers" in line]) > 5
+    assert not [line for line in passed if "[dwa" in line or "[segnet" in line]
+
+    broken = shutil.copytree(EXAMPLE, tmp_path / "broken")
+    path = broken / "weightings" / "inverse_loss.py"
+    path.write_text(path.read_text().replace("return self.count", "return float('nan')"))
+    done = contract_tests(repository, broken)
+    assert done.returncode == 1
+    assert re.search(r"^FAILED tests/weightings/test_contract\.py::\S*\[inverse_loss", done.stdout, re.M), done.stdout

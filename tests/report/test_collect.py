@@ -51,6 +51,16 @@ def test_with_results_and_checkpoints_alone_the_page_is_byte_for_byte_the_one_be
     assert "not trained yet" in (places.report("tiny") / "index.html").read_text()
 
 
+@pytest.mark.parametrize("label", ["nyuv2", "cityscapes7", "cityscapes_of_mine"])
+def test_what_a_dataset_is_called_decides_nothing(project: Path, edit: Callable[[str, str], None], label: str) -> None:
+    before = report_input(load(), "tiny", partial=True)
+    edit("  rooms: {kind: rooms", f"  {label}: {{kind: rooms")
+    edit("dataset: rooms", f"dataset: {label}")
+    found = report_input(load(), "tiny", partial=True)
+    assert found.published is before.published is None
+    assert replace(found, dataset=before.dataset) == before
+
+
 def test_a_cell_carries_what_the_report_must_know_of_its_data(project: Path) -> None:
     pipeline.prepare(load(), "rooms")
     cell = grid.cell(load(), "tiny/segnet_split/dwa/seed0")
