@@ -65,7 +65,7 @@ coverage: env
 	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup --cov mtlbench --cov-report term:skip-covered
 
 bench: env
-	mtlbench bench step
+	mtlbench bench roofline
 
 # Everything that can be made again; downloads, the environment and checkpoints of finished runs stay.
 clean:

@@ -1,15 +1,8 @@
 """The command line, where other programs' options pass through it."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
-
-from mtlbench import pipeline
-from mtlbench.plan import grid
-from mtlbench.plan.params import load
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -26,24 +19,9 @@ def test_the_help_of_bench_lists_the_scripts(repository: Path) -> None:
 
 
 def test_options_after_a_script_are_the_script_s(repository: Path) -> None:
-    done = run(repository, "bench", "step", "--help")
-    assert "usage: step.py" in done.stdout, done.stderr
-    assert "timed training steps of each model" in done.stdout
-    done = run(repository, "bench", "stop", "--steps", "1")
+    done = run(repository, "bench", "roofline", "--help")
+    assert "usage: roofline.py" in done.stdout, done.stderr
+    assert "of which the best counts" in done.stdout
+    done = run(repository, "bench", "rooflin", "--rounds", "1")
     assert done.returncode == 2
-    assert "Did you mean 'step'?" in done.stderr
-
-
-@pytest.mark.parametrize("layout", ["channels_last", "contiguous"])
-def test_a_step_is_measured(project: Path, repository: Path, layout: str) -> None:
-    spec = importlib.util.spec_from_file_location("step", repository / "benchmarks/step.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    params = load()
-    pipeline.prepare(params, "rooms")
-    cell = grid.cell(params, "tiny/segnet_split/equal/seed0")
-    found = module.measure(cell, params.runtime.model_dump(), 2, layout)
-    assert 0 < found["seconds"] < 60
-    assert found["memory"] > 0
+    assert "Did you mean 'roofline'?" in done.stderr

@@ -280,10 +280,10 @@ def inspect(dataset: str, params: ParamsFile = DEFAULT) -> None:
 def bench(
     context: typer.Context,
     what: Annotated[
-        str, typer.Argument(help="a script in benchmarks/, such as step or normals; its options follow")
-    ] = "step",
+        str, typer.Argument(help="a script in benchmarks/, such as roofline or normals; its options follow")
+    ] = "roofline",
 ) -> None:
-    """Measure speed and memory; `mtlbench bench step --help` shows the options of one script."""
+    """Measure speed and memory; `mtlbench bench roofline --help` shows the options of one script."""
     from mtlbench.system.errors import nearest
 
     scripts = {path.stem: path for path in sorted(Path("benchmarks").glob("*.py"))}

@@ -261,4 +261,4 @@ def test_the_documented_command_tests_the_entries_of_a_folder_and_no_other(repos
     path.write_text(path.read_text().replace("return self.count", "return float('nan')"))
     done = contract_tests(repository, broken)
     assert done.returncode == 1
-    assert re.search(r"^FAILED tests/weightings/test_contract\.py::\S*\[inverse_loss", done.stdout, re.M), done.stdout
+    assert re.search(r"^FAILED tests/weightings/test_contract\.py::\S*inverse_loss", done.stdout, re.M), done.stdout

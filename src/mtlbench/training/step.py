@@ -36,7 +36,7 @@ def train_step(trainer: Trainer, parts: list[Part], rate: float) -> None:
     trainer.ranks.all_reduce(_own_gradients(trainer))
     trainer.optimizer.step()
     with torch.no_grad():
-        _record(trainer, losses, weights, raw, parts)
+        record(trainer, losses, weights, raw, parts)
         if trainer.weighting.wants_losses_after_step:
             trainer.weighting.after_step(torch.stack(_losses_again(trainer, parts)))
 
@@ -100,9 +100,10 @@ def _own_gradients(trainer: Trainer) -> list[Tensor]:
     return [p.grad for p in trainer.model.parameters() if p.grad is not None and p not in added]
 
 
-def _record(
+def record(
     trainer: Trainer, losses: list[Tensor], weights: Tensor, raw: Mapping[str, Tensor], parts: list[Part]
 ) -> None:
+    """Add what the step says of itself to the epoch's sums: losses, weights and statistics of the tasks."""
     values = torch.stack([loss.detach() for loss in losses])
     trainer.bad = torch.where((trainer.bad < 0) & ~torch.isfinite(values), trainer.step, trainer.bad)
     images = _images(trainer, parts)
