@@ -1,12 +1,17 @@
 """The verbs around training."""
 
 import csv
+import sys
 from pathlib import Path
 
+import pytest
+
 from mtlbench import pipeline
-from mtlbench.plan import places
+from mtlbench.cli import app
+from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.runs import pages
+from mtlbench.system.errors import exit_code
 from mtlbench.system.files import read_json, write_json
 
 
@@ -36,3 +41,16 @@ def test_joined_curves_are_quoted_and_keep_their_columns(project: Path) -> None:
     metrics = {path.relative_to(places.METRICS).as_posix(): read_json(path) for path in places.METRICS.rglob("*.json")}
     assert metrics == {f"{name}/{name}.dwa.json": {"depth_abs_error": 0.5} for name in rows}
     assert {path.name for path in places.vega().iterdir()} == {"vega.js", "vega-lite.js", "vega-embed.js"}
+
+
+def test_a_damaged_manifest_is_no_finished_cell(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = grid.cell(load(), "tiny/segnet_split/equal/seed0")
+    cell.manifest.parent.mkdir(parents=True)
+    cell.manifest.write_text("{")
+    monkeypatch.setattr(sys, "argv", ["mtlbench", "train", cell.path])
+    assert exit_code(app) == 3
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {cell.manifest}: damaged")
+    assert told.count("\n") == 1

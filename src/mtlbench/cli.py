@@ -64,6 +64,7 @@ def train(
 ) -> None:
     """Train one cell, or continue it, or do nothing when it is complete; several: one after the other."""
     from mtlbench.plan import grid, keys
+    from mtlbench.runs.manifest import read_cell
 
     loaded = _params(params)
     found = [grid.cell(loaded, path) for path in cells]
@@ -74,6 +75,7 @@ def train(
     pending = [cell for cell in found if again or not cell.manifest.exists()]
     for cell in found:
         if cell not in pending:
+            read_cell(cell)  # a damaged manifest is no finished cell
             logger.info("%s: finished before (%s)", cell.path, cell.manifest)
     if not pending:
         return  # without torch, which takes seconds to start

@@ -142,6 +142,10 @@ PARTS = PRECISION + "\n      parts: "
         ("segnet_split: {width: 0.0625}", "mti_net: {weights: imagenet}", ["mti_net.weights", "hrnet18s has no"]),
         ("segnet_split: {width: 0.0625}", "pad_net: {backbone: hrnet18}", ["pad_net.backbone", "found 'hrnet18'"]),
         ("segnet_split: {", "s" * 65 + ": {kind: segnet_split, ", ["at most 64 lower-case letters"]),
+        ("run: [tiny]", "run: [tiny, tiny]", ["run: expected every experiment once", "'tiny' 2 times"]),
+        ("title: Tiny", 'title: "Ti\\0ny"', ["tiny.title: expected one line of text", "'\\x00'"]),
+        ("title: Tiny", 'title: "Ti\\e[31mny"', ["tiny.title: expected one line of text", "'\\x1b'"]),
+        ("title: Tiny", 'title: "Ti\\nny"', ["tiny.title: expected one line of text", "'\\n'"]),
     ],
 )  # fmt: skip
 def test_a_value_without_sense_is_named(project, edit, old: str, new: str, words: list[str]) -> None:

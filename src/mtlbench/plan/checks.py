@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from unicodedata import category
 
 from mtlbench.plan import frozen, names, parts, start
 from mtlbench.plan.blocks import Experiment, Params
@@ -47,10 +48,14 @@ def _check_names(params: Params) -> None:
     for name in params.run:
         if name not in params.experiments:
             raise ParamsError(f"run: unknown experiment '{name}'. {nearest(name, params.experiments)}")
+    if twice := [name for name in params.experiments if params.run.count(name) > 1]:
+        raise ParamsError(f"run: expected every experiment once, found '{twice[0]}' {params.run.count(twice[0])} times")
 
 
 def _check_experiment(params: Params, name: str, experiment: Experiment) -> None:
     where = f"experiments.{name}"
+    if wrong := next((one for one in experiment.title if category(one) in ("Cc", "Cs", "Zl", "Zp")), ""):
+        raise ParamsError(f"{where}.title: expected one line of text, found the control character {wrong!r}")
     if experiment.dataset not in params.datasets:
         raise ParamsError(
             f"{where}.dataset: unknown '{experiment.dataset}'. {nearest(experiment.dataset, params.datasets)}"
