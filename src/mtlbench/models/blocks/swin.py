@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import SwinTransformer
 
+from mtlbench.models.blocks.normalize import Normalize
 from mtlbench.models.blocks.pretrained import pretrained
 from mtlbench.models.blocks.resize import Bilinear
-from mtlbench.models.blocks.resnet import Normalize
 from mtlbench.system.errors import ParamsError
 
 #: Of Swin-T (Liu et al., ICCV 2021, table 7): channels of the first stage, blocks and heads of the four, window.
