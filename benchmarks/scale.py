@@ -28,7 +28,16 @@ from mtlbench.system.console import console
 from mtlbench.system.files import write_json, write_text
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "dvc.yaml", "workflow", "src/mtlbench", ".dvc/config", ".dvcignore", ".gitignore")
+PARTS = (
+    "Snakefile",
+    "dvc.yaml",
+    "workflow",
+    "src/mtlbench",
+    ".dvc/config",
+    ".dvcignore",
+    ".gitignore",
+    str(places.SELECTIONS / "README.md"),
+)
 MODELS, WEIGHTINGS = 2, 10
 #: Bytes of the stub files of one cell, as large as those of a small real run.
 SIZES = {

@@ -38,7 +38,7 @@ def test_dvc_records_these_places(repository: Path) -> None:
     outs = {name: {Path(path) for out in stage["outs"] for path in out} for name, stage in stages.items()}
     assert outs == {
         "prepare": {places.PREPARED},
-        "train": {places.CELLS, places.CHECKPOINTS},
+        "train": {places.CELLS, places.CHECKPOINTS, places.SELECTIONS},
         "report": {places.SUMMARIES, places.REPORTS, places.METRICS, places.CURVES},
     }
 

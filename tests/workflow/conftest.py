@@ -86,6 +86,7 @@ PARTS = (
     ".dvc/.gitignore",
     ".dvcignore",
     ".gitignore",
+    str(places.SELECTIONS / "README.md"),
     "tests/extensions/failing",
 )
 
