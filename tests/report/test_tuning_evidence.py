@@ -193,7 +193,7 @@ def test_the_page_shows_all_of_it(searched_built: Path, repository: Path) -> Non
     assert "12 % of the studies" in section
     assert "12 % of the studies" in " ".join(stated.split())
     assert "What a difference between tuned rows says" in stated
-    assert "The test set may choose nothing" in section
+    assert "Nothing may be chosen on the test set" in section
     assert "Frozen mean weights of dwa" in section
     assert "only_" not in section
     assert "tuned static weights" in text.split('class="verdict"')[1].split("</div>")[0]

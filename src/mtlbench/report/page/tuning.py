@@ -145,7 +145,7 @@ def flattery_sentence(found: Sequence[Oracle]) -> str:
         return ""
     other = [one for one in found if one.trial != one.row.chosen]
     if not other:
-        return f"The test set would have chosen the same trial for {_all(len(found))}: nothing to gain."
+        return f"The test set would have chosen the same trial for {_all(len(found))}."
     gains = np.array([one.optimism for one in found])
     most = found[int(gains.argmax())]
     return (
