@@ -26,7 +26,7 @@ class PCD(GradientWeighting):
     """
 
     display: ClassVar[str] = "PCD"
-    paper: ClassVar[str] = "TMLR 2026 (arXiv 2606.29521)"
+    paper: ClassVar[str] = "Varam and AlHajri, TMLR 2026 (arXiv 2606.29521)"
     paper_title: ClassVar[str] = (
         "Not All Objectives Are Born Equal: Priority-Constrained Descent for Hierarchical Multi-Objective Optimization"
     )
