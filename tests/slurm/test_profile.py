@@ -1,7 +1,10 @@
 """`snakemake --profile slurm` as a laboratory's first command, from a fresh checkout."""
 
+import json
+import os
 import re
 import shutil
+import signal
 import time
 
 import pytest
@@ -65,6 +68,35 @@ def test_the_jobs_of_a_cluster_know_the_folder_of_ones_own_entries(new_site, rep
     cell = "tiny/segnet_split/inverse_loss/seed0"
     assert re.search(r"starting on node[12]\b", site.log(cell)), "trained by a job, not here"
     assert "inverse_loss" in (site.folder / places.REPORTS / "tiny/index.html").read_text()
+
+
+def test_a_search_on_the_cluster_goes_from_trials_to_the_page_through_a_killed_trial(new_site) -> None:
+    search = (
+        "    search: {trials: 2, epochs: 40, held_out: 0.34, rule: primary_gain, "
+        "space: {optimizer: {learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}}}}\n"
+    )
+    site = new_site(
+        ("tasks: [segmentation, depth, normals]", "tasks: [depth]"),
+        ("baseline: null", "baseline: segnet_single"),
+        ("      segnet_split: {width: 0.0625}\n", "      segnet_single: {width: 0.0625}\n"
+         "      segnet_split: {width: 0.0625}\n"),
+        ("      equal: {}\n      dwa: {temperature: 2.0}\n", "      dwa: {}\n      frozen: {of: dwa}\n"),
+        ("    resources:", f"{search}    resources:"),
+    )  # fmt: skip
+    site.snakemake("tiny")
+    killed = "tiny/segnet_split/dwa/trial1"
+    os.kill(site.trainer(killed), signal.SIGKILL)
+    site.finish(900)
+    assert "Trying to restart job" in site.output()
+    assert "continuing in epoch" in site.log(killed)
+    for run in ("trial0", "trial1"):
+        assert re.search(r"starting on node[12]\b", site.log(f"tiny/segnet_split/dwa/{run}")), "by a job, not here"
+    selection = json.loads((site.folder / places.selection("tiny") / "selection.json").read_text())
+    assert set(selection["rows"]) == {"segnet_single/only_depth", "segnet_split/dwa", "segnet_split/frozen"}
+    assert all(len(row["trials"]) == 2 for row in selection["rows"].values())
+    assert "cells are what their manifests say" in site.checkout.run("mtlbench", "verify", "tiny").stdout
+    assert "Tuning" in (site.folder / places.REPORTS / "tiny/index.html").read_text()
+    assert "Nothing to be done" in site.checkout.run("snakemake", "--profile", "slurm", "-n", "tiny").stdout
 
 
 def test_dvc_repro_trains_on_the_cluster_and_records(new_site) -> None:
