@@ -15,8 +15,9 @@ FLOORS = (
     {"tasks", "models", "weightings", "runs"},
     {"datasets"},
     {"training", "listing", "diagrams"},
-    {"report", "inference"},
-    {"verify", "pipeline"},
+    {"report"},
+    {"inference"},
+    {"verify", "pipeline", "sharing"},
     {"reproduce"},
     {"cli"},
 )

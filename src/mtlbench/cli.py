@@ -242,6 +242,35 @@ def ship(
 
 
 @app.command()
+def share(
+    experiment: str,
+    out: Annotated[Path | None, typer.Option(help="a new folder, or a file .zip; default shared/<experiment>")] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="also figures that show test images: only if you may publish them")
+    ] = False,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Put a finished experiment into one folder to publish: page, tables, cards, weights, citations, checksums."""
+    from mtlbench.sharing.folder import share as write
+
+    write(_params(params), experiment, out or Path("shared") / experiment, print, pictures)
+
+
+@app.command()
+def leaderboard(
+    sources: Annotated[list[str], typer.Argument(help="shared folders or zip files, experiments of params.yaml")],
+    out: Annotated[Path, typer.Option(help="the page")] = Path("leaderboard.html"),
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Rank the rows of several sources on one page, those of equal data and protocol together."""
+    from mtlbench.plan.params import use_extensions
+    from mtlbench.sharing.page import leaderboard as write
+
+    use_extensions(params)
+    write(sources, lambda: _params(params), out, print)
+
+
+@app.command()
 def reproduce(
     cell: Annotated[str, typer.Argument(help="experiment/model/weighting/seed<n>")],
     tolerance: Annotated[
