@@ -1,6 +1,7 @@
 """Exported networks give what the network gives, for every model, whatever the batch."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -83,7 +84,10 @@ def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path) 
     text = (tmp_path / "new" / "network.md").read_text()
     assert said == [f"{path} ({path.stat().st_size / 1e6:.1f} MB), {tmp_path}/new/network.md"]
     reported = json.loads((trained.folder / "metrics.json").read_text())["reported"]
-    assert f"| segmentation | mIoU [%] ↑ | {100 * reported['segmentation']['miou']:.2f} |" in text
+    row = re.search(r"\| segmentation \| mIoU \[%\] ↑ \| ([\d.]+) \| (-?[\d.]+) to ([\d.]+) \| [\d.]+ \|", text)
+    assert row is not None, text
+    assert row[1] == f"{100 * reported['segmentation']['miou']:.2f}"
+    assert float(row[2]) < float(row[1]) < float(row[3])
     assert f"mtlbench export {CELL} --to torch" in text
     assert "6 training images, 3 test images" in text
     assert " parameters, " in text
@@ -97,6 +101,14 @@ def test_onnx_of_a_cell(trained, tmp_path) -> None:
     found, expected = (mtlbench.load(source, "cpu").predict(PICTURE) for source in (path, CELL))
     assert (found["segmentation"] == expected["segmentation"]).mean() > 0.99
     np.testing.assert_allclose(found["depth"], expected["depth"], atol=5e-3)
+
+
+def test_a_card_without_the_statistics_has_no_intervals(trained, tmp_path) -> None:
+    (trained.folder / "per_image.npz").write_bytes(b"other")
+    export(CELL, "torch", tmp_path / "network.pt2", print)
+    text = (tmp_path / "network.md").read_text()
+    assert "| task | metric | this network | constant prediction |" in text
+    assert "Intervals" not in text
 
 
 def test_what_cannot_be_exported_or_read_is_named(trained, tmp_path, monkeypatch) -> None:

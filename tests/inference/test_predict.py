@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import mtlbench
+from mtlbench.inference.export import export
 from mtlbench.inference.inputs import pictures_of
+from mtlbench.inference.network import Network
 from mtlbench.inference.predict import predict
 from mtlbench.system.errors import DataError
+from mtlbench.training.description import Description, TaskFacts
 
 from .conftest import CELL
 
@@ -68,6 +72,58 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(trained, photos:
     assert {path.name for path in (tmp_path / "out").glob("*_depth.npy")} == {
         "a_depth.npy", "a_2_depth.npy", "wide_depth.npy",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("to", ["torch", "onnx"])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_an_exported_file_predicts_what_its_cell_does(trained, photos: Path, tmp_path: Path, to: str) -> None:
+    for package in ("onnxscript", "onnxruntime") if to == "onnx" else ():
+        pytest.importorskip(package)
+    path = export(CELL, to, None, print)
+    for source, out in ((CELL, "cell"), (str(path), "file")):
+        predict(source, [photos], tmp_path / out, print, "cpu", batch_size=2)
+    names = {path.name for path in (tmp_path / "cell").iterdir()}
+    assert {path.name for path in (tmp_path / "file").iterdir()} == names
+    assert (tmp_path / "file" / "network.json").read_text() == (tmp_path / "cell" / "network.json").read_text()
+    for name in (name for name in names if name.endswith(".npy")):
+        expected, found = (np.load(tmp_path / out / name) for out in ("cell", "file"))
+        close = found == expected if "segmentation" in name else np.abs(found - expected) < 5e-3
+        assert close.mean() > 0.99, name  # other kernels: a border may move by a pixel
+
+
+def test_a_classifier_s_answers_are_a_table(photos: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Two domains; the network calls a picture that is mostly dark class 0 of both, and others class 1."""
+    names = {"animals": ["cat", "dog"], "digits": ["one", "two"]}
+    tasks = {
+        name: TaskFacts(
+            options={"kind": "classification", "classes": 2, "class_names": two}, channels=2, units={"top1": "%"}
+        )
+        for name, two in names.items()
+    }
+    description = Description(
+        key="0" * 16, spec={"tasks": list(names)}, size=(32, 32), tasks=tasks, metrics={}, licence="",
+        dataset={"kind": "shapes", "key": "1" * 16, "note": "", "images": {}},
+    )  # fmt: skip
+
+    def forward(image: torch.Tensor) -> dict[str, torch.Tensor]:
+        light = image.mean((1, 2, 3)) - 0.5
+        return {name: torch.stack([-light, light], 1) for name in names}
+
+    network = Network(forward, description, torch.device("cpu"))
+    monkeypatch.setattr("mtlbench.inference.predict.load", lambda source, device: network)
+    Image.new("RGB", (40, 30), (5, 5, 5)).save(photos / "night.png")
+    Image.new("RGB", (40, 30), (250, 250, 250)).save(photos / "snow.png")
+    out = tmp_path / "out"
+    predict("any", [photos / "night.png", photos / "snow.png"], out, print, "cpu")
+    with open(out / "predictions.csv", newline="") as file:
+        rows = {row["name"]: (row["animals"], row["digits"]) for row in csv.DictReader(file)}
+    assert rows == {"night": ("cat", "one"), "snow": ("dog", "two")}
+    printed = capsys.readouterr().out
+    assert [line.replace("│", " ").split() for line in printed.splitlines() if "night" in line or "snow" in line] == [
+        ["night", "cat", "one"], ["snow", "dog", "two"],
+    ]  # fmt: skip
+    assert f"2 pictures, animals, digits: look at {out}/predictions.csv" in printed
+    assert {path.name for path in out.iterdir()} == {"predictions.csv", "network.json"}
 
 
 def test_what_is_asked_for_is_there(tmp_path: Path, photos: Path) -> None:

@@ -70,7 +70,7 @@ def test_the_folder_stands_alone(made: Path, tmp_path: Path, monkeypatch: pytest
     assert checked.returncode == 0, checked.stdout
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert len(checked.stdout.splitlines()) == len(files) - 1
-    assert {f"checkpoints/{key}.safetensors" for key in cells} <= files
+    assert {(places.CHECKPOINTS / f"{key}.safetensors").as_posix() for key in cells} <= files
     assert {"report/index.html", "report/table.csv", "report/citations.bib", "experiment.yaml"} <= files
     picture = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
     for key, cell in cells.items():

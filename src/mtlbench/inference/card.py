@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from mtlbench.inference.intervals import image_intervals
+from mtlbench.metrics.metric import Metric
 from mtlbench.plan.recipe import Recipe
 from mtlbench.plan.registry import entry
 from mtlbench.runs.manifest import Manifest
@@ -24,7 +26,7 @@ def card(description: Description, manifest: Manifest | None, command: str) -> s
         f"## Data\n\n{description.dataset['kind']}, {height}x{width}: {_counts(description.dataset['images'])}."
         + (f" {description.dataset['note']}" if description.dataset["note"] else ""),
         f"## Training\n\n{_training(recipe)}",
-        f"## Results on the test images\n\n{_results(description, facts)}",
+        f"## Results on the test images\n\n{_results(description, manifest)}",
         *([f"## Cost\n\n{_cost(facts)}"] if facts else []),
         "## Limits\n\n" + "\n".join(f"- {line}" for line in _limits(description)),
         f"## How it was made\n\n```\n{command}\n```\n\nThe whole recipe:\n\n```json\n"
@@ -60,18 +62,24 @@ def _counts(images: dict[str, int]) -> str:
     return ", ".join(f"{images[use]} {word}" for use, word in words.items() if images.get(use))
 
 
-def _results(description: Description, facts: dict[str, Any]) -> str:
-    """The reported metrics in the units of the tables, beside those of the best constant prediction where known."""
-    constant = facts.get("dataset", {}).get("constant", {})
-    lines = ["| task | metric | this network |" + (" constant prediction |" if constant else "")]
-    lines.append("|---|---|---|" + ("---|" if constant else ""))
-    for name, task in description.make_tasks().items():
+def _results(description: Description, manifest: Manifest | None) -> str:
+    """The reported metrics in the units of the tables; their intervals and the best constant prediction where known."""
+    constant = dict(manifest.facts).get("dataset", {}).get("constant", {}) if manifest else {}
+    tasks = description.make_tasks()
+    intervals = image_intervals(manifest, tasks, description.metrics) if manifest else {}
+    columns = ["task", "metric", "this network"]
+    columns += ["95 % interval"] * bool(intervals) + ["constant prediction"] * bool(constant)
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for name, task in tasks.items():
         for metric in task.metrics:
             arrow = "↑" if metric.higher_is_better else "↓"
             unit = f" [{metric.unit}]" if metric.unit else ""
-            values = [description.metrics[name][metric.name]]
-            values += [constant[name].get(metric.name)] if constant else []
-            shown = ["–" if v is None else f"{v * metric.scale:.{metric.decimals}f}" for v in values]
+            shown = [_number(metric, description.metrics[name][metric.name])]
+            if intervals:
+                ends = intervals.get(name, {}).get(metric.name)
+                shown.append(" to ".join(_number(metric, end) for end in ends) if ends else "–")
+            if constant:
+                shown.append(_number(metric, constant[name].get(metric.name)))
             lines.append(f"| {name} | {metric.display}{unit} {arrow} | {' | '.join(shown)} |")
     protocol = description.recipe.protocol
     how = (
@@ -79,7 +87,14 @@ def _results(description: Description, facts: dict[str, Any]) -> str:
         if protocol.name == "paper"
         else "the epoch that is best on held-out images"
     )
-    return "\n".join(lines) + f"\n\nOne training run; {how}. Other seeds give other numbers: the report has them."
+    drawn = " Intervals are over test images (whole scenes drawn again)." if intervals else ""
+    return (
+        "\n".join(lines) + f"\n\nOne training run; {how}.{drawn} Other seeds give other numbers: the report has them."
+    )
+
+
+def _number(metric: Metric, value: float | None) -> str:
+    return "–" if value is None else f"{value * metric.scale:.{metric.decimals}f}"
 
 
 def _cost(facts: dict[str, Any]) -> str:

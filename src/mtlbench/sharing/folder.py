@@ -13,11 +13,12 @@ from PIL import Image, ImageDraw
 from mtlbench import listing
 from mtlbench.inference.card import card
 from mtlbench.inference.find import find
-from mtlbench.plan import grid, places, summaries
+from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
-from mtlbench.runs import store
+from mtlbench.runs import pages, store
 from mtlbench.runs.manifest import Manifest, read_cell
+from mtlbench.runs.shipped import withheld
 from mtlbench.sharing.facts import Shared, of_experiment
 from mtlbench.system.errors import DamagedError, DataError, ParamsError
 from mtlbench.system.files import digest, link_or_copy, write_json, write_text
@@ -36,7 +37,7 @@ def share(params: Params, name: str, out: Path, say: Callable[[str], None], pict
     ``out`` is something else than an earlier share.
     """
     _check_place(out)
-    report = summaries.report_manifest(params, name)
+    report = pages.report_manifest(params, name)
     if not report.exists():
         raise DataError(f"{name}: its report is not made; `snakemake --profile workflow/profiles/local {name}` first")
     cells = grid.cells(params, name)
@@ -62,7 +63,9 @@ def _check_place(out: Path) -> None:
 def _check_outputs(report: Manifest, cells: Sequence[Cell]) -> None:
     wrong = dict(report.problems())
     for cell in cells:
-        wrong |= read_cell(cell).problems(store.place_of(cell))
+        away = withheld(cell)  # of a cell that was shipped: what stayed with the others
+        found = read_cell(cell).problems(store.place_of(cell))
+        wrong |= {path: why for path, why in found.items() if path.name not in away}
     for path, why in wrong.items():
         raise DamagedError(path, why)
 
@@ -74,7 +77,7 @@ def _fill(params: Params, name: str, folder: Path, cells: Sequence[Cell], pictur
     rendered = not cells[0].dataset.raw
     left = 0 if pictures or rendered else _cover_pictures(folder / _REPORT / "figures")
     for cell in cells:
-        if read_cell(cell).status == "complete":
+        if read_cell(cell).status == "complete" and not withheld(cell) & set(store.WEIGHTS):
             _add_network(cell, folder)
     if Path("CITATION.cff").is_file():
         shutil.copyfile("CITATION.cff", folder / "CITATION.cff")
@@ -90,7 +93,7 @@ def _add_network(cell: Cell, folder: Path) -> None:
     found = find(cell.folder)
     weights = folder / _CHECKPOINTS / f"{cell.key}.safetensors"
     link_or_copy(found.weights, weights, link=False)
-    text = card(found.description, found.manifest, f"mtlbench train {cell.path}")
+    text = card(found.description, read_cell(cell), f"mtlbench train {cell.path}")
     write_text(folder / _CARDS / f"{cell.key}.md", text)
 
 
