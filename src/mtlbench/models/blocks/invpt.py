@@ -34,8 +34,8 @@ class CrossTaskAttention(nn.Module):
     """Features of all tasks and the scores of the stage before -> what attention adds to the features, and its scores.
 
     Queries are the features behind a depthwise conv3x3 of stride 2, keys and values their means over squares of
-    ``pool`` pixels. Scores (N, heads, T, h/2, w/2, keys) are q . k / sqrt(channels of a head), times a learned number, plus the
-    enlarged scores of the stage before times another one.
+    ``pool`` pixels. Scores (N, heads, T, h/2, w/2, keys) are q . k / sqrt(channels of a head), times a learned number,
+    plus the enlarged scores of the stage before times another one.
     """
 
     def __init__(self, channels: int, pool: int, messages: bool) -> None:
