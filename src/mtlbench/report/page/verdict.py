@@ -43,10 +43,10 @@ def _together(analysis: Analysis) -> str:
         return f"{_seeds(analysis)} cannot show whether learning the tasks together helped {best}."
     absent = len(wanted) - len(rows)
     left_out = f"; {_rows(absent)} without numbers {_is(absent)} left out" if absent else ""
-    return _told(analysis, rows, gains, p_values < 1 - LEVEL) + f"{left_out}."
+    return _against_baseline(analysis, rows, gains, p_values < 1 - LEVEL) + f"{left_out}."
 
 
-def _told(analysis: Analysis, rows: Sequence[Row], gains: np.ndarray, sure: np.ndarray) -> str:
+def _against_baseline(analysis: Analysis, rows: Sequence[Row], gains: np.ndarray, sure: np.ndarray) -> str:
     better, worse = sure & (gains > 0), sure & (gains < 0)
     count, harmed, total = int(better.sum()), int(worse.sum()), len(rows)
     marks = _stricter_marks(analysis, rows, sure)
