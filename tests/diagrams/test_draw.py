@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ET
 
 import pytest
+import torch
 
 from mtlbench.diagrams.draw import SHARED_COLOUR, draw_svg
 from mtlbench.diagrams.layout import SHARED, arrange
@@ -14,11 +15,27 @@ SVG = "{http://www.w3.org/2000/svg}"
 TASKS = {"segmentation": 7, "inverse_depth": 1}
 
 
-def drawn(name: str, tasks: dict[str, int] = TASKS, **options) -> ET.Element:
+def small(name: str, tasks: dict[str, int] = TASKS) -> tuple[dict[str, int], dict[str, float]]:
+    """The tasks and options of a small instance."""
     entry = entries("models")[name]
     quick = {"width": 1 / 8} if "width" in entry.options.model_fields else {"depth": 18}
     chosen = dict(list(tasks.items())[:1]) if entry.constants.get("single_task") else tasks
+    return chosen, quick
+
+
+def drawn(name: str, tasks: dict[str, int] = TASKS, **options) -> ET.Element:
+    chosen, quick = small(name, tasks)
     return ET.fromstring(draw_svg(name, chosen, **quick, **options))
+
+
+def in_training_only(name: str) -> int:
+    """Parameters that no final output depends on, found by gradients."""
+    chosen, quick = small(name)
+    model = entries("models")[name].load()(chosen, **quick).eval()
+    if not model.auxiliary:
+        return 0
+    sum(output.sum() for output in model(torch.rand(1, 3, 64, 64)).values()).backward()
+    return sum(p.numel() for p in model.parameters() if p.grad is None)
 
 
 @pytest.mark.parametrize("name", [name for name, found in entries("models").items() if found.shipped])
@@ -28,7 +45,9 @@ def test_every_model_has_a_diagram_with_all_its_parameters(name: str) -> None:
     hints = [group.find(f"{SVG}title").text.split("\n") for group in root.iter(f"{SVG}g")]
     parts = {lines[0]: int(lines[2].split()[0].replace(",", "")) for lines in hints if len(lines) == 3}
     # A part that runs once for each task counts once; a folded part is named after its first step.
-    assert sum(parts.values()) == total
+    hidden = in_training_only(name)
+    assert sum(parts.values()) == total - hidden
+    assert (f"({hidden:,} of auxiliary outputs that are not drawn)" in root.find(f"{SVG}title").text) == bool(hidden)
 
 
 @pytest.mark.parametrize("name", ["segnet_mtan", "resnet_mmoe"])

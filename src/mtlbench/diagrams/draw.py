@@ -54,10 +54,13 @@ def draw_svg(model_name: str, tasks: Mapping[str, int], **options: Any) -> str:
     identifiers, so several diagrams can stand in one page. Raises ParamsError as the model's constructor does.
     """
     model = blueprint(model_name, tasks, options)
-    layout = arrange(fold(trace(model, (256, 256))), list(tasks))
+    nodes = trace(model, (256, 256))
+    hidden = parameter_count(model) - sum({node.name: node.parameters for node in nodes}.values())
+    layout = arrange(fold(nodes), list(tasks))
     colours = {task: COLOURS[number % len(COLOURS)] for number, task in enumerate(tasks)}
     width, height = max(layout.width + 70, 640, _legend_width(layout, colours)), layout.height + LEGEND
     title = f"{model_name}: {len(tasks)} task{'s' * (len(tasks) > 1)}, {parameter_count(model):,} parameters"
+    title += f" ({hidden:,} of auxiliary outputs that are not drawn)" if hidden else ""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}" role="img" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" fill="{INK}">',

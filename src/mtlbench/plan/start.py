@@ -12,8 +12,8 @@ from mtlbench.plan.registry import entry
 from mtlbench.system.errors import ParamsError, nearest
 
 KEY = "start_from"
-#: Options that decide shapes, so both networks must have the same.
-_SHAPES = ("depth", "width")
+#: Options that decide no shape; in all others both networks must be the same.
+_FREE = {"dropout", "weights"}
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,8 @@ def constants(label: str, block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_shapes(label: str, single: str, models: Mapping[str, Mapping[str, Any]], where: str) -> None:
-    def option(of: str, name: str) -> Any:
-        field = entry("models", str(models[of].get("kind", of))).options.model_fields.get(name)
-        return models[of].get(name, None if field is None else field.default)
-
-    for name in _SHAPES:
-        mine, other = option(label, name), option(single, name)
+    known = {of: entry("models", str(models[of].get("kind", of))).options.model_fields for of in (label, single)}
+    for name in sorted((known[label].keys() & known[single].keys()) - _FREE):
+        mine, other = (models[of].get(name, known[of][name].default) for of in (label, single))
         if mine != other:
             raise ParamsError(f"{where}: '{single}' has {name} {other}, '{label}' has {mine}; expected the same")
