@@ -2,6 +2,9 @@
 
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -76,10 +79,31 @@ def test_a_killed_snakemake_is_started_again_by_the_same_command(site, expected)
     assert left not in [job["id"] for job in site.cluster.jobs()]
 
 
+@contextmanager
+def slowed(process: int) -> Iterator[None]:
+    """Lets a process run one second in six, so that it outlives what others do meanwhile; its heartbeat goes on."""
+    ended = threading.Event()
+
+    def pace() -> None:
+        while not ended.is_set():
+            os.kill(process, signal.SIGSTOP)
+            ended.wait(5)
+            os.kill(process, signal.SIGCONT)
+            ended.wait(1)
+
+    pacer = threading.Thread(target=pace)
+    pacer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        pacer.join()
+
+
 def test_a_second_snakemake_beside_a_live_one_is_refused(site, expected) -> None:
     site.snakemake("cells")
-    site.trainer(CELL)
-    done = site.checkout.run("snakemake", "--profile", "slurm", "cells", check=False)
+    with slowed(site.trainer(CELL)):
+        done = site.checkout.run("snakemake", "--profile", "slurm", "cells", check=False)
     assert done.returncode == 1
     assert "is already working on it" in done.stderr
     assert site.trainers(CELL), "the first one's job must not be touched"
