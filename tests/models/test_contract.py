@@ -70,10 +70,13 @@ def all_outputs(model: Model, image: Tensor) -> dict[str, list[Tensor]]:
     return outputs_by_task(model, predict(model, image))
 
 
-def assert_near(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float) -> None:
-    """Maps that differ by at most ``tolerance`` times the largest value."""
+def assert_near(
+    found: Mapping[str, Tensor], expected: Mapping[str, Tensor], tolerance: float, floor: float = 0.0
+) -> None:
+    """Maps that differ by at most ``tolerance`` times the largest value, or ``floor`` times the largest of all."""
+    least = floor * max(output.abs().max() for output in expected.values())
     for task, output in expected.items():
-        error, largest = (found[task] - output).abs().max(), output.abs().max()
+        error, largest = (found[task] - output).abs().max(), output.abs().max().clamp(min=float(least))
         assert error <= tolerance * largest, f"{task}: {error / largest:.2e}"
 
 
@@ -290,4 +293,5 @@ def check_compiled(model: Model, backend: str) -> None:
     for maps in (expected, found):
         sum((output * weights[task]).sum() for task, output in maps.items()).backward()
     expected, found = ({key: p.grad for key, p in one.named_parameters()} for one in (model, compiled._orig_mod))
-    assert_near(found, expected, 1e-8)
+    # The gradient of a key's bias is 0 (softmax takes no notice of it), and what is left of it rounding.
+    assert_near(found, expected, 1e-8, floor=1e-6)
