@@ -9,7 +9,7 @@ BIN := $(abspath $(VENV))/bin
 LOCK := $(shell $(PYTHON) -c "import hashlib; print(hashlib.sha256(open('requirements.lock', 'rb').read()).hexdigest()[:16])")
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help demo test test-slow test-slurm check test-extension docs coverage bench env clean
+.PHONY: help demo test test-slow test-slurm check test-extension layout docs coverage bench env clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -55,6 +55,10 @@ check: env
 	ruff check . && ruff format --check . && snakefmt --check . && mypy
 	$(BIN)/python workflow/lint.py
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+
+# params.yaml as DVC writes it, so that `dvc exp run -S KEY=VALUE` changes one line of it.
+layout: env
+	$(BIN)/python workflow/layout.py
 
 # The documentation as a site in work/site.
 docs: env
