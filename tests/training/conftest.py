@@ -1,12 +1,21 @@
 """What the tests of whole runs share."""
 
+import os
 import shutil
+import signal
+from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from mtlbench.plan import grid, places
+from mtlbench.plan.params import load
 from mtlbench.plan.places import work_folder
+from mtlbench.system.errors import Interrupted
 from mtlbench.system.files import digest, read_json, write_json
+from mtlbench.training import loop
+from mtlbench.training.cell import run_cell
+from mtlbench.training.trainer import Trainer
 
 CELL = "tiny/segnet_split/dwa/seed0"
 OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")
@@ -29,6 +38,26 @@ def forget(cell: grid.Cell) -> None:
     """Remove a cell's results and its entry in the store."""
     for folder in (cell.folder, cell.checkpoint_folder, places.store(), work_folder(cell.key)):
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def stop(monkeypatch) -> Callable[[grid.Cell], None]:
+    """A function that trains a cell until SIGTERM stops it in epoch 2 after step 2."""
+
+    def train(cell: grid.Cell) -> None:
+        original = loop.train_step
+
+        def step(trainer: Trainer, *arguments: object) -> None:
+            original(trainer, *arguments)
+            if (trainer.epoch, trainer.step) == (1, 1):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "train_step", step)
+            with pytest.raises(Interrupted, match="in epoch 2 after step 2"):
+                run_cell(cell, load().runtime)
+
+    return train
 
 
 def rewrite(cell: grid.Cell, name: str, values: np.ndarray) -> None:

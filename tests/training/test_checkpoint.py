@@ -5,7 +5,6 @@ import io
 import os
 import re
 import shutil
-import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,21 +41,11 @@ def cell(project) -> grid.Cell:
 
 
 @pytest.fixture
-def stop(monkeypatch) -> Callable[[grid.Cell], None]:
-    """A function that trains a cell until it is stopped in epoch 2 after step 2, with two checkpoints."""
+def stop(stop) -> Callable[[grid.Cell], None]:
+    """The shared one, which leaves two checkpoints."""
 
     def train(cell: grid.Cell) -> None:
-        original = loop.train_step
-
-        def step(trainer: Trainer, *arguments: object) -> None:
-            original(trainer, *arguments)
-            if (trainer.epoch, trainer.step) == (1, 1):
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, "train_step", step)
-            with pytest.raises(Interrupted, match="in epoch 2 after step 2"):
-                run_cell(cell, load().runtime)
+        stop(cell)
         assert [path.name[6:19] for path in checkpoint._found(work_folder(cell.key))] == [
             "000001-000002",
             "000001-000000",
