@@ -1,5 +1,7 @@
 """docs/peers.md: complete by the peers' lists, and what it says is here is here."""
 
+import csv
+import importlib.resources
 import re
 
 import pytest
@@ -67,3 +69,18 @@ def test_nothing_that_is_here_is_said_to_be_missing(rows, section: str) -> None:
     for row in (row for row in rows if row["here"] == "-"):
         name = re.sub(r"\W+", "_", row["method"].lower())
         assert not [one for one in entries(KINDS[section]) if one == name or one.endswith(f"_{name}")], row
+
+
+def test_the_published_table_is_the_shipped_one_and_names_its_sources(repository) -> None:
+    text = importlib.resources.files("mtlbench.report.evidence").joinpath("published_nyud.csv").read_text("utf-8")
+    shipped = list(csv.DictReader(text.splitlines()))
+    lines = (repository / "docs" / "peers.md").read_text(encoding="utf-8").split("## Published")[1].splitlines()
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    columns = ("network", "backbone", "miou", "rmse", "angle_mean", "odsf", "source")
+    assert shown == [[row[column] for column in columns] for row in shipped]
+    assert {"ATRC", "InvPT", "TaskPrompter", "DeMT"} <= {row["network"] for row in shipped}
+    for row in shipped:
+        assert len(row["source"]) > 10
+        assert 30 < float(row["miou"]) < 60
+        assert 0.4 < float(row["rmse"]) < 0.7
+        assert 70 < float(row["odsf"]) < 80

@@ -273,6 +273,7 @@ def test_states_of_every_optimizer_can_be_used(cell, edit, optimizer: str) -> No
 def test_states_of_every_weighting_can_be_used_in_the_middle_of_an_epoch(project, edit) -> None:
     options = {
         "auto_lambda": "held_out_share: 0.34",
+        "moml": "held_out_share: 0.34",
         "static": "weights: {segmentation: 1.0, depth: 1.0, normals: 1.0}",
     }
     blocks = "".join(f"      {name}: {{{options.get(name, '')}}}\n" for name in entries("weightings"))
