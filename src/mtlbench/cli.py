@@ -17,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    help="A reproducible benchmark of multi-task learning for dense prediction.",
+    help="A reproducible benchmark of multi-task learning.",
 )
 logger = logging.getLogger("mtlbench")
 ParamsFile = Annotated[Path, typer.Option("--params", help="the parameters file")]

@@ -6,10 +6,12 @@ import re
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import mtlbench
+from mtlbench.inference.card import card
 from mtlbench.inference.export import export
-from mtlbench.inference.exported import program
+from mtlbench.inference.exported import onnx_program, program
 from mtlbench.models import Model
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import DataError, ParamsError
@@ -20,16 +22,22 @@ TASKS = {"segmentation": 5, "depth": 1, "normals": 3}
 #: Options that make an instance small, by family ("": any); a model uses those that it has.
 SMALL = {"": {"width": 1 / 16, "backbone": "hrnet18s"}, "resnet": {"depth": 18}}
 QUICK = ("segnet_single",)
-NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in entries("models")]
+#: Every model that there is; where it takes several backbones, also on a ResNet.
+CASES = [
+    pytest.param(name, more, id="-".join([name, *more.values()]), marks=() if name in QUICK else pytest.mark.slow)
+    for name, found in entries("models").items()
+    for more in ({}, {"backbone": "resnet18"})
+    if more.keys() <= found.options.model_fields.keys()
+]
 PICTURE = np.random.default_rng(0).integers(0, 255, (50, 70, 3), np.uint8)
 
 # PyTorch's own, of what it looks at while it exports.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 
 
-def small(name: str) -> Model:
+def small(name: str, more: dict[str, str]) -> Model:
     found = entries("models")[name]
-    wanted = SMALL[""] | SMALL.get(found.constants["family"], {})
+    wanted = SMALL[""] | SMALL.get(found.constants["family"], {}) | more
     options = {option: value for option, value in wanted.items() if option in found.options.model_fields}
     single = found.constants.get("single_task", False)
     model = found.load()(dict(list(TASKS.items())[: 1 if single else 3]), **options).eval()
@@ -40,9 +48,9 @@ def small(name: str) -> Model:
     return model
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_torch_s_form_is_exact_for_any_number_of_images(name: str) -> None:
-    model = small(name)
+@pytest.mark.parametrize(("name", "more"), CASES)
+def test_torch_s_form_is_exact_for_any_number_of_images(name: str, more: dict[str, str]) -> None:
+    model = small(name, more)
     exported = program(model, (32, 64)).module()
     for count in (1, 3):
         image = torch.rand(count, 3, 32, 64)
@@ -52,17 +60,15 @@ def test_torch_s_form_is_exact_for_any_number_of_images(name: str) -> None:
         assert all(torch.equal(found[task], expected[task]) for task in expected)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in entries("models")])
-def test_onnxruntime_agrees(name: str, tmp_path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "more"), CASES)
+def test_onnxruntime_agrees(name: str, more: dict[str, str], tmp_path) -> None:
     """To 1e-4 of a map's largest value: other kernels, other order of sums, float32."""
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
-    model = small(name)
+    model = small(name, more)
     path = tmp_path / "network.onnx"
-    made = torch.onnx.export(
-        program(model, (32, 64)), (), input_names=["image"], output_names=list(model.tasks), verbose=False
-    )
-    made.save(path)
+    onnx_program(model, (32, 64)).save(path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     for count in (1, 3):
         image = torch.rand(count, 3, 32, 64)
@@ -91,16 +97,30 @@ def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path) 
     assert f"mtlbench export {CELL} --to torch" in text
     assert "6 training images, 3 test images" in text
     assert " parameters, " in text
+    assert "- channels of `segmentation`: 0 bed, 1 books, " in text
+    assert "mean over the last 2 epochs, on the test images" in text
+    spec = network.description.spec
+    once = spec | {"protocol": spec["protocol"] | {"last_epochs": 1}}
+    short = card(network.description.model_copy(update={"spec": once}), None, "command")
+    assert "after the last epoch, on the test images" in short
     assert trained.key in text
 
 
-def test_onnx_of_a_cell(trained, tmp_path) -> None:
+def test_onnx_of_a_cell(trained, tmp_path, repository) -> None:
     pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
+    onnxruntime = pytest.importorskip("onnxruntime")
     path = export(CELL, "onnx", tmp_path / "network.onnx", print)
+    assert onnxruntime.InferenceSession(str(path)).get_inputs()[0].shape == ["batch", 3, 32, 32]
     found, expected = (mtlbench.load(source, "cpu").predict(PICTURE) for source in (path, CELL))
     assert (found["segmentation"] == expected["segmentation"]).mean() > 0.99
     np.testing.assert_allclose(found["depth"], expected["depth"], atol=5e-3)
+    programs = re.findall(r"```python\n(.*?)```", (repository / "docs/library.md").read_text(encoding="utf-8"), re.S)
+    (program,) = (one for one in programs if "onnxruntime" in one)
+    Image.fromarray(PICTURE[:32, :32]).save("photo.png")
+    made: dict[str, np.ndarray] = {}
+    exec(re.sub(r'"[^"]+\.onnx"', repr(str(path)), program).replace("photo.jpg", "photo.png"), made)
+    expected = mtlbench.load(CELL, "cpu").predict(PICTURE[:32, :32])["segmentation"]
+    assert (made["classes"][0] == expected).mean() > 0.99
 
 
 def test_a_card_without_the_statistics_has_no_intervals(trained, tmp_path) -> None:
@@ -116,6 +136,9 @@ def test_what_cannot_be_exported_or_read_is_named(trained, tmp_path, monkeypatch
         export(CELL, "onxx", None, print)
     with pytest.raises(ParamsError, match=r"--out: expected a file name that ends with \.pt2, found 'a\.onnx'"):
         export(CELL, "torch", tmp_path.relative_to(tmp_path) / "a.onnx", print)
+    (tmp_path / "network.onnx").write_bytes(b"")
+    with pytest.raises(ParamsError, match=r"network\.onnx: .*found a network that is exported already"):
+        export(str(tmp_path / "network.onnx"), "torch", None, print)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ParamsError, match=r"'onnx' is not installed; `pip install onnx onnxscript`"):
         export(CELL, "onnx", None, print)

@@ -143,7 +143,9 @@ def test_what_cannot_be_loaded_is_named_in_one_line(trained, tmp_path) -> None:
     unknown = tmp_path / "unknown.safetensors"
     unknown.write_bytes(safetensors.torch.save({}, {NAME: text.replace('"segnet_split"', '"my_net"')}))
     wrong = {
-        "tiny/segnet_split/dwa/seed7": r"expected a cell's name or folder, or a file.*Did you mean.*seed0'",
+        "tiny/segnet_split/dwa/seed7": r"expected a cell's name .*seed0'\? \(1 cell is.*`mtlbench train tiny.*7` t",
+        "tiny/segnet_split": r"expected a finished cell, found no network .*`mtlbench list cells` names those",
+        "other": r"or a file with a network\. 1 cell is finished here\. `mtlbench list cells`",
         "params.yaml": r"params.yaml: expected the weights of a network as safetensors",
         str(other): r"other.safetensors: expected the description of a network of mtlbench, wrong at 'key'",
         str(swapped): r"swapped.safetensors: not the weights of the network that it describes \(.*encoder",

@@ -12,7 +12,7 @@ from PIL import Image
 
 import mtlbench
 from mtlbench.inference.export import export
-from mtlbench.inference.inputs import pictures_of
+from mtlbench.inference.inputs import not_looked_into, pictures_of
 from mtlbench.inference.network import Network
 from mtlbench.inference.predict import predict
 from mtlbench.system.errors import DataError
@@ -37,8 +37,14 @@ def photos(tmp_path: Path) -> Path:
 def test_results_have_the_pictures_own_size(trained, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     said: list[str] = []
+    inner = photos / "inner"
+    inner.mkdir()
+    Image.new("RGB", (8, 8)).save(inner / "c.png")
     predict(CELL, [photos], out, said.append, "cpu", batch_size=2)
-    assert said == [f"3 pictures, segmentation, depth, normals: look at {out}/contact_sheet.png"]
+    assert said == [
+        f"3 pictures, segmentation, depth, normals: look at {out}/contact_sheet.png",
+        f"{inner}: not looked into, it is a folder in a folder; name it too to have its pictures",
+    ]
     sizes = {"a": (45, 60), "a_2": (20, 33), "wide": (70, 500)}
     network = mtlbench.load(CELL, "cpu")
     for name, size in sizes.items():
@@ -132,6 +138,13 @@ def test_what_is_asked_for_is_there(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: expected a folder of pictures, found none with \.png"):
         pictures_of([tmp_path / "empty"])
+    (tmp_path / "empty/inner").mkdir()
+    assert not_looked_into([tmp_path / "empty"]) == []
+    (photos / "a.jpg").rename(tmp_path / "empty/inner/a.jpg")
+    assert not_looked_into([photos, tmp_path / "empty"]) == [tmp_path / "empty/inner"]
+    with pytest.raises(DataError, match=r"empty: .*; there are some in .*/empty/inner"):
+        pictures_of([tmp_path / "empty"])
+    (tmp_path / "empty/inner/a.jpg").rename(photos / "a.jpg")
     assert list(pictures_of([photos / "a.png", photos, photos])) == ["a", "a_2", "a_3", "wide", "a_4", "a_5", "wide_2"]
 
 

@@ -21,7 +21,7 @@ def card(description: Description, manifest: Manifest | None, command: str) -> s
         f"# {recipe.model.kind} for {', '.join(recipe.tasks)}",
         f"{source.summary} {source.constants.get('paper', '')}\n\n"
         f"- input: {description.image.replace('height, width', f'{height}, {width}')}\n"
-        f"- output: {_outputs(description)}\n"
+        f"- output: {_outputs(description)}\n{_classes(description)}"
         f"- options: {_json(recipe.model.options)}\n- key: `{description.key}`",
         f"## Data\n\n{description.dataset['kind']}, {height}x{width}: {_counts(description.dataset['images'])}."
         + (f" {description.dataset['note']}" if description.dataset["note"] else ""),
@@ -49,12 +49,22 @@ def _json(value: Any) -> str:
 
 
 def _outputs(description: Description) -> str:
-    kinds = {name: task.predicts for name, task in description.make_tasks().items()}
     shown = [
-        f"`{name}` (N, {task.channels}{', height, width' if kinds[name] == 'maps' else ''})"
-        for name, task in description.tasks.items()
+        f"`{name}` (N, {task.channels}{', height, width' if task.predicts == 'maps' else ''})"
+        for name, task in description.make_tasks().items()
     ]
     return "raw " + ", ".join(shown) + "; classes are the largest channel, normals are to be normalised"
+
+
+def _classes(description: Description) -> str:
+    """A line for each task with classes: their names in the order of the channels."""
+    named = {name: description.tasks[name].options.get("class_names") for name in description.recipe.tasks}
+    lines = [f"- channels of `{name}`: " + _counted(names) for name, names in named.items() if names]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _counted(names: list[str]) -> str:
+    return ", ".join(f"{index} {name}" for index, name in enumerate(names))
 
 
 def _counts(images: dict[str, int]) -> str:
@@ -83,7 +93,7 @@ def _results(description: Description, manifest: Manifest | None) -> str:
             lines.append(f"| {name} | {metric.display}{unit} {arrow} | {' | '.join(shown)} |")
     protocol = description.recipe.protocol
     how = (
-        f"mean over the last {protocol.last_epochs} epochs, on the test images"
+        f"{_last(protocol.last_epochs)}, on the test images"
         if protocol.name == "paper"
         else "the epoch that is best on held-out images"
     )
@@ -93,6 +103,10 @@ def _results(description: Description, manifest: Manifest | None) -> str:
     )
 
 
+def _last(epochs: int | None) -> str:
+    return "after the last epoch" if epochs == 1 else f"mean over the last {epochs} epochs"
+
+
 def _number(metric: Metric, value: float | None) -> str:
     return "–" if value is None else f"{value * metric.scale:.{metric.decimals}f}"
 
@@ -100,7 +114,7 @@ def _number(metric: Metric, value: float | None) -> str:
 def _cost(facts: dict[str, Any]) -> str:
     return (
         f"{facts['parameters']:,} parameters, {facts['flops'] / 1e9:.2f} GFLOP an image. On {facts['device']}: trained "
-        f"in {facts['seconds_total']:.0f} s, {facts['inference_seconds_per_image'] * 1e3:.1f} ms an image."
+        f"in {facts['seconds_total']:.0f} s, predicts an image in {facts['inference_seconds_per_image'] * 1e3:.1f} ms."
     )
 
 

@@ -20,6 +20,8 @@ def export(source: str, to: str, out: Path | None, say: Callable[[str], None]) -
     """
     if to not in _SAVE:
         raise ParamsError(f"--to: unknown format '{to}'. {nearest(to, _SAVE)}")
+    if Path(source).is_file() and Path(source).suffix in SUFFIXES.values():
+        raise ParamsError(f"{source}: expected a cell or a checkpoint file, found a network that is exported already")
     found = find(source)
     kind = found.description.recipe.model.kind
     path = out or Path(f"{kind}-{found.description.key}{SUFFIXES[to]}")

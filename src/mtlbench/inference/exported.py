@@ -35,13 +35,21 @@ def save_torch(model: Model, description: Description, path: Path) -> None:
     torch.export.save(program(model, description.size), path, extra_files={_EXTRA: description.text()})
 
 
+def onnx_program(model: Model, size: tuple[int, int]) -> Any:
+    """The network as torch's ONNX program, with the input ``image`` (batch, 3, H, W) and an output for each task."""
+    made: Any = torch.onnx.export(
+        program(model, size), (), input_names=["image"], output_names=list(model.tasks), verbose=False
+    )
+    if hasattr(made, "rename_axes"):  # since torch 2.12; a name for people, the number of images is free without it
+        made.rename_axes({made.model.graph.inputs[0].shape[0]: "batch"})
+    return made
+
+
 def save_onnx(model: Model, description: Description, path: Path) -> None:
     """Write an .onnx file with the input ``image`` and an output for each task."""
     if missing := [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]:
         raise ParamsError(f"--to onnx: the package '{missing[0]}' is not installed; `pip install onnx onnxscript`")
-    made: Any = torch.onnx.export(
-        program(model, description.size), (), input_names=["image"], output_names=list(model.tasks), verbose=False
-    )
+    made = onnx_program(model, description.size)
     made.model.metadata_props[NAME] = description.text()
     made.save(path)
 

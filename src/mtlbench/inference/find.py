@@ -1,5 +1,6 @@
 """Which file a person means by a cell's name, a folder or a file, and what the network in it is."""
 
+import difflib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,12 +8,13 @@ from mtlbench.plan import places
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest
 from mtlbench.runs.store import WEIGHTS
-from mtlbench.system.errors import DamagedError, DataError, nearest
+from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import read_json
 from mtlbench.training.description import Description, describe
 
 #: Depth of ``experiment/model/weighting/seed<n>``.
 _PARTS = 4
+_NONE = f"no cell is finished here (no folder {places.CELLS}/...)"
 
 
 class Found(NamedTuple):
@@ -71,12 +73,19 @@ def _by_manifest(manifest: Manifest, cell: Path) -> Description:
 
 def _without_weights(source: str | Path, weights: Path, manifest: Path | None) -> str:
     if manifest is None:
-        return f"{source}: expected a finished cell, found no network ({weights} is absent). `mtlbench train {source}`"
+        return f"{source}: expected a finished cell, found no network ({weights} is absent). {_known(source)}"
     if Manifest.read(manifest).status != "complete":
         return f"{source}: its training diverged, so there is no network"
     return f"{source}: its weights are absent ({weights}). `dvc pull`, or delete {manifest} to train it again"
 
 
 def _known(source: str | Path) -> str:
+    """What the person may have meant, and the command that trains another cell."""
     known = [path.relative_to(places.CELLS).as_posix() for path in places.CELLS.glob("/".join(["*"] * _PARTS))]
-    return nearest(str(source), known) if known else f"No cell is finished here (no folder {places.CELLS}/...)."
+    name = str(source).strip("/")
+    near = difflib.get_close_matches(name, known, n=1)
+    found = f"{len(known)} {'cell is' if len(known) == 1 else 'cells are'} finished here" if known else _NONE
+    guess = f"Did you mean '{near[0]}'? ({found}.)" if near else f"{found[0].upper()}{found[1:]}."
+    named = name.count("/") == _PARTS - 1
+    train = f"`mtlbench train {name}` trains it" if named else "`mtlbench list cells` names those of params.yaml"
+    return f"{guess} {train}."

@@ -24,12 +24,25 @@ def pictures_of(sources: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
+def not_looked_into(sources: Sequence[Path]) -> list[Path]:
+    """The folders with pictures that lie in a named folder; a person may have expected them to count."""
+    inner = (path for source in sources if source.is_dir() for path in sorted(source.iterdir()) if path.is_dir())
+    return [folder for folder in inner if folder not in sources and _inside(folder)]
+
+
 def _pictures(source: Path) -> list[Path]:
     if source.is_file():
         return [source]
     if not source.is_dir():
         raise DataError(f"{source}: expected a picture or a folder of pictures, found no such file")
-    inside = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not inside:
-        raise DataError(f"{source}: expected a folder of pictures, found none with {', '.join(SUFFIXES)}")
-    return inside
+    if inside := _inside(source):
+        return inside
+    inner = ", ".join(str(path) for path in not_looked_into([source]))
+    raise DataError(
+        f"{source}: expected a folder of pictures, found none with {', '.join(SUFFIXES)}"
+        + (f"; there are some in {inner}" if inner else "")
+    )
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())

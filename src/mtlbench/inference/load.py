@@ -17,7 +17,7 @@ from mtlbench.training.description import Description
 
 def load(source: str | Path, device: str = "auto") -> Network:
     """What ``mtlbench.load`` does."""
-    place = devices.choose(device)
+    place = devices.choose(device, "device")
     path = Path(source)
     if path.is_file() and path.suffix == SUFFIXES["torch"]:
         return Network(*read_torch(path, place), place)

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from mtlbench.datasets.raw.photos import read_rgb
-from mtlbench.inference.inputs import pictures_of
+from mtlbench.inference.inputs import not_looked_into, pictures_of
 from mtlbench.inference.load import load
 from mtlbench.inference.results import Results
 from mtlbench.system.console import console, progress_bar
@@ -37,6 +37,8 @@ def predict(
     if results.table:
         results.close()
         _tell(results, say)
+    for folder in not_looked_into(pictures):
+        say(f"{folder}: not looked into, it is a folder in a folder; name it too to have its pictures")
     if problems:
         left = f"{len(problems)} of {len(paths)} pictures could not be read:"
         raise DataError(problems[0] if len(paths) == 1 else "\n  ".join([left, *problems]))

@@ -18,8 +18,8 @@ from mtlbench.system.errors import ParamsError
 MOST_THREADS = 1024
 
 
-def choose(name: str) -> torch.device:
-    """The device of ``runtime.device``; ``auto`` is a GPU when there is one. Raises ParamsError for any other.
+def choose(name: str, argument: str = "runtime.device") -> torch.device:
+    """The device of that name; ``auto`` is a GPU when there is one. ParamsError about ``argument`` for any other.
 
     Others that torch knows (``meta``, which computes nothing, or those without float64) cannot train.
     """
@@ -27,14 +27,14 @@ def choose(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     match = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", name)
     if match is None:
-        raise ParamsError(f"runtime.device: expected auto, cpu, cuda or cuda:<n>, found {name!r}")
+        raise ParamsError(f"{argument}: expected auto, cpu, cuda or cuda:<n>, found {name!r}")
     if name == "cpu":
         return torch.device(name)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count:
-        raise ParamsError(f"runtime.device: '{name}' is not available here; set it to auto or cpu")
+        raise ParamsError(f"{argument}: '{name}' is not available here; set it to auto or cpu")
     if int(match[1] or 0) >= count:
-        raise ParamsError(f"runtime.device: expected cuda:0 to cuda:{count - 1}, the GPUs here, found {name!r}")
+        raise ParamsError(f"{argument}: expected cuda:0 to cuda:{count - 1}, the GPUs here, found {name!r}")
     return torch.device(name)
 
 
