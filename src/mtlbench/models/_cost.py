@@ -1,6 +1,6 @@
 """What a model costs: parameters, and multiplications and additions of one forward pass."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,10 +29,13 @@ def parameter_count(model: Model) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def forward_flops(model: Model, size: tuple[int, int], auxiliary: bool = False) -> int:
+def forward_flops(
+    model: Model, size: tuple[int, int], auxiliary: bool = False, only: Sequence[str] | None = None
+) -> int:
     """Floating-point operations of a forward pass of one image of ``size`` (height, width).
 
-    With ``auxiliary``, those of its auxiliary predictions too, as in training.
+    With ``auxiliary``, those of its auxiliary predictions too, as in training. ``only``: what a classifier computes for
+    an image of these tasks' domain.
 
     Twice the multiply-adds of convolutions, linear layers and attention; biases, BatchNorm, activations, pooling and
     resizing do not count, as usual. Found on the meta device: no arithmetic is done and ``model`` stays
@@ -43,6 +46,7 @@ def forward_flops(model: Model, size: tuple[int, int], auxiliary: bool = False) 
     twin = meta_twin(model).eval()
     twin.training = auxiliary  # of the model alone: BatchNorm refuses to train on one image
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        twin(torch.empty(1, 3, *size, device="meta"))
+        image = torch.empty(1, 3, *size, device="meta")
+        twin(image) if only is None else twin(image, only=only)
     counts = counter.get_flop_counts()["Global"]
     return sum(count for operation, count in counts.items() if operation.__name__.split(".")[0] in COUNTED)

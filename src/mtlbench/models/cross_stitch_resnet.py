@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mtlbench.models.blocks.resnet import ResNetBackbone
 from mtlbench.models.blocks.stitched import StitchedClassifier
-from mtlbench.plan.options import Depth, Weights
+from mtlbench.plan.options import BatchNorm, Depth, Weights
 
 
 class CrossStitchResNet(StitchedClassifier):
@@ -26,5 +26,6 @@ class CrossStitchResNet(StitchedClassifier):
         *,
         depth: Depth = 50,
         weights: Weights = "none",
+        batch_norm: BatchNorm = "shared",
     ) -> None:
-        super().__init__(tasks, ResNetBackbone(depth, weights, dilated=False))
+        super().__init__(tasks, ResNetBackbone(depth, weights, dilated=False), batch_norm)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mtlbench.models.blocks.stitched import StitchedClassifier
 from mtlbench.models.blocks.vgg import VGGBackbone
-from mtlbench.plan.options import VGGDepth, Weights, Width
+from mtlbench.plan.options import BatchNorm, VGGDepth, Weights, Width
 
 
 class CrossStitchVGG(StitchedClassifier):
@@ -27,5 +27,6 @@ class CrossStitchVGG(StitchedClassifier):
         depth: VGGDepth = 16,
         weights: Weights = "none",
         width: Width = 1.0,
+        batch_norm: BatchNorm = "shared",
     ) -> None:
-        super().__init__(tasks, VGGBackbone(depth, weights, width))
+        super().__init__(tasks, VGGBackbone(depth, weights, width), batch_norm)

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from mtlbench.models import Classifier
 from mtlbench.models.blocks.attention import attend, stage_masks
 from mtlbench.models.blocks.classify import class_heads
+from mtlbench.models.blocks.domain_norm import DomainNorms
 from mtlbench.models.blocks.pooling import CeilMaxPool
 from mtlbench.models.blocks.resnet import ResNetBackbone, projected_bottleneck
-from mtlbench.plan.options import Depth, Weights
+from mtlbench.plan.options import BatchNorm, Depth, Weights
 
 
 class MTANResNet(Classifier):
@@ -34,6 +35,7 @@ class MTANResNet(Classifier):
         *,
         depth: Depth = 50,
         weights: Weights = "none",
+        batch_norm: BatchNorm = "shared",
     ) -> None:
         super().__init__(tasks)
         self.backbone = ResNetBackbone(depth, weights, dilated=False)
@@ -44,8 +46,13 @@ class MTANResNet(Classifier):
             for one, other in itertools.pairwise(channels)
         )
         self.heads = class_heads(channels[-1], self.tasks)
+        self.norms = DomainNorms(batch_norm, list(self.tasks), self.backbone, self.down)
 
     def forward(self, image: Tensor, only: Sequence[str] | None = None) -> dict[str, Tensor]:
-        tasks = self.chosen(only)
-        stages = self.backbone.stages(image)
-        return {task: self.heads[task](attend(self.attention[task], stages, self.down)) for task in tasks}
+        found = {}
+        for tasks in self.norms.passes(self.chosen(only)):
+            self.norms.domain = tasks[0]
+            stages = self.backbone.stages(image)
+            for task in tasks:
+                found[task] = self.heads[task](attend(self.attention[task], stages, self.down))
+        return found

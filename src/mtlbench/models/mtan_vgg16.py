@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from mtlbench.models import Classifier
 from mtlbench.models.blocks.attention import attend, stage_masks
 from mtlbench.models.blocks.classify import class_heads
+from mtlbench.models.blocks.domain_norm import DomainNorms
 from mtlbench.models.blocks.pooling import CeilMaxPool
 from mtlbench.models.blocks.segnet import ConvUnit, initialise
 from mtlbench.models.blocks.vgg import VGGBackbone
-from mtlbench.plan.options import Weights, Width
+from mtlbench.plan.options import BatchNorm, Weights, Width
 
 
 class MTANVGG16(Classifier):
@@ -35,6 +36,7 @@ class MTANVGG16(Classifier):
         *,
         weights: Weights = "none",
         width: Width = 1.0,
+        batch_norm: BatchNorm = "shared",
     ) -> None:
         super().__init__(tasks)
         self.backbone = VGGBackbone(16, weights, width)
@@ -47,8 +49,13 @@ class MTANVGG16(Classifier):
         self.heads = class_heads(channels[-1], self.tasks)
         initialise(self.attention)
         initialise(self.down)
+        self.norms = DomainNorms(batch_norm, list(self.tasks), self.backbone, self.down)
 
     def forward(self, image: Tensor, only: Sequence[str] | None = None) -> dict[str, Tensor]:
-        tasks = self.chosen(only)
-        stages = self.backbone.stages(image)
-        return {task: self.heads[task](attend(self.attention[task], stages, self.down)) for task in tasks}
+        found = {}
+        for tasks in self.norms.passes(self.chosen(only)):
+            self.norms.domain = tasks[0]
+            stages = self.backbone.stages(image)
+            for task in tasks:
+                found[task] = self.heads[task](attend(self.attention[task], stages, self.down))
+        return found

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mtlbench.models.blocks.classify import TrunkClassifier
 from mtlbench.models.blocks.resnet import ResNetBackbone
-from mtlbench.plan.options import Depth, Weights
+from mtlbench.plan.options import BatchNorm, Depth, Weights
 
 
 class SplitResNet(TrunkClassifier):
@@ -23,6 +23,7 @@ class SplitResNet(TrunkClassifier):
         *,
         depth: Depth = 50,
         weights: Weights = "none",
+        batch_norm: BatchNorm = "shared",
     ) -> None:
         trunk = ResNetBackbone(depth, weights, dilated=False)
-        super().__init__(tasks, trunk, trunk.channels[-1])
+        super().__init__(tasks, trunk, trunk.channels[-1], batch_norm)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mtlbench.models.blocks.classify import TrunkClassifier
 from mtlbench.models.blocks.vgg import VGGBackbone
-from mtlbench.plan.options import VGGDepth, Weights, Width
+from mtlbench.plan.options import BatchNorm, VGGDepth, Weights, Width
 
 
 class SplitVGG(TrunkClassifier):
@@ -24,6 +24,7 @@ class SplitVGG(TrunkClassifier):
         depth: VGGDepth = 16,
         weights: Weights = "none",
         width: Width = 1.0,
+        batch_norm: BatchNorm = "shared",
     ) -> None:
         trunk = VGGBackbone(depth, weights, width)
-        super().__init__(tasks, trunk, trunk.channels[-1])
+        super().__init__(tasks, trunk, trunk.channels[-1], batch_norm)

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from mtlbench.models import Classifier
 from mtlbench.models.blocks.attention import attend, stage_masks
 from mtlbench.models.blocks.classify import class_heads
+from mtlbench.models.blocks.domain_norm import DomainNorms
 from mtlbench.models.blocks.pooling import CeilMaxPool
 from mtlbench.models.blocks.segnet import ConvUnit
 from mtlbench.models.blocks.wide_resnet import WideResNetBackbone
-from mtlbench.plan.options import Width
+from mtlbench.plan.options import BatchNorm, Width
 
 
 class WRNMTAN(Classifier):
@@ -33,6 +34,7 @@ class WRNMTAN(Classifier):
         tasks: Mapping[str, int],
         *,
         width: Width = 1.0,
+        batch_norm: BatchNorm = "shared",
     ) -> None:
         super().__init__(tasks)
         self.backbone = WideResNetBackbone(width)
@@ -47,8 +49,13 @@ class WRNMTAN(Classifier):
             ]
         )
         self.heads = class_heads(three, self.tasks)
+        self.norms = DomainNorms(batch_norm, list(self.tasks), self.backbone, self.down)
 
     def forward(self, image: Tensor, only: Sequence[str] | None = None) -> dict[str, Tensor]:
-        tasks = self.chosen(only)
-        stages = [(features, features) for features in self.backbone.stages(image)]
-        return {task: self.heads[task](attend(self.attention[task], stages, self.down)) for task in tasks}
+        found = {}
+        for tasks in self.norms.passes(self.chosen(only)):
+            self.norms.domain = tasks[0]
+            stages = [(features, features) for features in self.backbone.stages(image)]
+            for task in tasks:
+                found[task] = self.heads[task](attend(self.attention[task], stages, self.down))
+        return found

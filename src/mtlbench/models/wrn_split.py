@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mtlbench.models.blocks.classify import TrunkClassifier
 from mtlbench.models.blocks.wide_resnet import WideResNetBackbone
-from mtlbench.plan.options import Width
+from mtlbench.plan.options import BatchNorm, Width
 
 
 class WRNSplit(TrunkClassifier):
@@ -22,6 +22,7 @@ class WRNSplit(TrunkClassifier):
         tasks: Mapping[str, int],
         *,
         width: Width = 1.0,
+        batch_norm: BatchNorm = "shared",
     ) -> None:
         trunk = WideResNetBackbone(width)
-        super().__init__(tasks, trunk, trunk.channels[-1])
+        super().__init__(tasks, trunk, trunk.channels[-1], batch_norm)

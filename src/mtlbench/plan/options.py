@@ -69,6 +69,14 @@ VGGDepth = Annotated[Literal[11, 13, 16, 19], Field(description="layers of the V
 Weights = Annotated[
     str, Field(description="'none', 'imagenet' or a file with the state of torchvision's network of that depth")
 ]
+#: Of networks whose domains share BatchNorm layers.
+BatchNorm = Annotated[
+    Literal["shared", "statistics", "affine"],
+    Field(
+        description="BatchNorm of what domains share: one for all, with running statistics for each, "
+        "or also with scale and offset for each"
+    ),
+]
 #: Of the DeepLab heads.
 Dropout = Annotated[float, Field(ge=0, lt=1, description="dropout in the DeepLab heads"), Search(0.0, 0.7)]
 #: Of Swin transformers: the chance with which the last block of the network is left out in training.

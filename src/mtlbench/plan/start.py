@@ -35,6 +35,10 @@ def check(label: str, models: Mapping[str, Mapping[str, Any]], search: bool, whe
         return
     if not constants(label, block).get("towers"):
         raise ParamsError(f"{where}: the model has no towers that single-task networks could start; take it away")
+    if block.get("batch_norm", "shared") != "shared":
+        raise ParamsError(
+            f"{where}: expected batch_norm: shared, as in single-task networks, whose layers fill the towers"
+        )
     if search:
         raise ParamsError(f"{where}: expected no {KEY} beside 'search', whose final runs have settings of their own")
     single = constants(label, block)["towers_of"]

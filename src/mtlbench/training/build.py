@@ -1,6 +1,6 @@
 """The trainer of a cell: network, weighting, data and settings put together from its spec."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,20 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
         "data_code": {"kind": cell.dataset.kind, "files": manifest.facts.get("code", {})},
         "dataset": DatasetFacts.of(cell.dataset, manifest, images, own).model_dump(),
         "parameters": parameter_count(model),
-        **_flops(model, tuple(manifest.facts["size"])),
+        **_flops(model, tuple(manifest.facts["size"]), [domain.tasks for domain in trainer.domains]),
         **({"started_from": started} if started else {}),
         "compiled": runtime.compile,
         "processes": training.processes,
     }
 
 
-def _flops(model: Model, size: tuple[int, int]) -> dict[str, int]:
-    """Of a forward pass that predicts; and of one in training, where that computes auxiliary predictions too."""
+def _flops(model: Model, size: tuple[int, int], domains: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Of a forward pass that predicts; and of one in training, where that computes auxiliary predictions too.
+
+    Of several domains: of an image of each, as single-task networks together take them.
+    """
+    if len(domains) > 1:
+        return {"flops": sum(forward_flops(model, size, only=tasks) for tasks in domains)}
     found = {"flops": forward_flops(model, size)}
     return found | ({"training_flops": forward_flops(model, size, auxiliary=True)} if model.auxiliary else {})
 

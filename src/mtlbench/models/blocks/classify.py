@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from mtlbench.models import Classifier
+from mtlbench.models.blocks.domain_norm import DomainNorms
 
 
 class ClassHead(nn.Module):
@@ -29,12 +30,16 @@ def class_heads(inputs: int, tasks: Mapping[str, int]) -> nn.ModuleDict:
 class TrunkClassifier(Classifier):
     """One trunk for all tasks and a classifier for each; with one task it is a single-task network."""
 
-    def __init__(self, tasks: Mapping[str, int], trunk: nn.Module, channels: int) -> None:
+    def __init__(self, tasks: Mapping[str, int], trunk: nn.Module, channels: int, batch_norm: str = "shared") -> None:
         super().__init__(tasks)
         self.trunk = trunk
         self.heads = class_heads(channels, self.tasks)
+        self.norms = DomainNorms(batch_norm, list(self.tasks), self.trunk)
 
     def forward(self, image: Tensor, only: Sequence[str] | None = None) -> dict[str, Tensor]:
-        tasks = self.chosen(only)
-        features = self.trunk(image)
-        return {task: self.heads[task](features) for task in tasks}
+        found: dict[str, Tensor] = {}
+        for tasks in self.norms.passes(self.chosen(only)):
+            self.norms.domain = tasks[0]
+            features = self.trunk(image)
+            found |= {task: self.heads[task](features) for task in tasks}
+        return found
