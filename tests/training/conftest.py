@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -67,3 +69,32 @@ def rewrite(cell: grid.Cell, name: str, values: np.ndarray) -> None:
     manifest = read_json(cell.dataset.manifest)
     manifest["outputs"][name] = {"sha256": digest(path), "bytes": path.stat().st_size}
     write_json(cell.dataset.manifest, manifest)
+
+
+# Runs a cell in a process that kills itself with SIGKILL at the n-th call of a function.
+KILLED = """
+import os, signal, sys, importlib
+module, owner, name, count, cell = sys.argv[1:]
+holder = importlib.import_module(module)
+for part in filter(None, owner.split(".")):
+    holder = getattr(holder, part)
+original, calls = getattr(holder, name), 0
+def counted(*args, **kwargs):
+    global calls
+    calls += 1
+    if calls == int(count):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **kwargs)
+setattr(holder, name, counted)
+from mtlbench.plan import grid
+from mtlbench.plan.params import load
+from mtlbench.training.cell import run_cell
+run_cell(grid.cell(load(), cell), load().runtime)
+"""
+
+
+def kill_at(module: str, owner: str, name: str, count: int, cell: str = CELL) -> None:
+    """Run the cell in a process that dies at the n-th call of that function."""
+    command = [sys.executable, "-c", KILLED, module, owner, name, str(count), cell]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr

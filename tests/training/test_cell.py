@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -18,35 +16,7 @@ from mtlbench.system.lease import lease
 from mtlbench.training import checkpoint
 from mtlbench.training.cell import run_cell
 
-from .conftest import CELL, contents, forget
-
-# Runs a cell in a process that kills itself with SIGKILL at the n-th call of a function.
-KILLED = """
-import os, signal, sys, importlib
-module, owner, name, count, cell = sys.argv[1:]
-holder = importlib.import_module(module)
-for part in filter(None, owner.split(".")):
-    holder = getattr(holder, part)
-original, calls = getattr(holder, name), 0
-def counted(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == int(count):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **kwargs)
-setattr(holder, name, counted)
-from mtlbench.plan import grid
-from mtlbench.plan.params import load
-from mtlbench.training.cell import run_cell
-run_cell(grid.cell(load(), cell), load().runtime)
-"""
-
-
-def kill_at(module: str, owner: str, name: str, count: int) -> None:
-    """Run the cell in a process that dies at the n-th call of that function."""
-    command = [sys.executable, "-c", KILLED, module, owner, name, str(count), CELL]
-    killed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+from .conftest import CELL, contents, forget, kill_at
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from mtlbench.plan import shared
 from mtlbench.plan.block import Block as _Block
 from mtlbench.plan.block import Seed
 from mtlbench.plan.parts import Parts
+from mtlbench.plan.phases import SecondPhase
 from mtlbench.plan.search_block import SearchBlock
 from mtlbench.system.errors import ParamsError
 
@@ -118,6 +119,14 @@ class Training(_Block):
     ] = None
 
     parts: Parts = {}
+    second_phase: Annotated[
+        SecondPhase | None, Field(description="data sets of several domains only: last epochs without some of them")
+    ] = None
+
+    @property
+    def first_epochs(self) -> int:
+        """The epochs in which all domains are trained and ``schedule`` sets the learning rate."""
+        return self.epochs - (self.second_phase.epochs if self.second_phase else 0)
 
     @pydantic.model_validator(mode="after")
     def _images_for_all(self) -> "Training":
@@ -131,8 +140,9 @@ class Training(_Block):
         values = dump(self)
         if not self.parts:
             values.pop("parts", None)
-        if self.domains is None:
-            values.pop("domains", None)
+        for name in ("domains", "second_phase"):
+            if getattr(self, name) is None:
+                values.pop(name, None)
         if self.processes == 1:
             values.pop("processes", None)
         return values
@@ -195,6 +205,13 @@ class Experiment(_Block):
     ] = {}
     protocol: Protocol
     baseline: Annotated[str | None, Field(description="label of the single-task model of Delta_m, or null")]
+    baseline_errors: Annotated[
+        dict[str, Annotated[float, Field(gt=0, lt=1)]],
+        Field(
+            description="domain: share of wrong images of a network for it alone, by which the score S of the Visual "
+            "Decathlon is measured; {}: those of the baseline's runs"
+        ),
+    ] = {}
     models: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="label: {kind:, options}")]
     weightings: Annotated[dict[str, dict[str, Any]], Field(min_length=1, description="label: {kind:, options}")]
     seeds: Annotated[list[Seed], Field(min_length=1, description="integers from 0 to 2**32 - 1, one run each")]

@@ -77,6 +77,11 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
             raise ParamsError(f"{where}.{what}: expected different values, found {values}")
     kinds = [block.get("kind", label) for label, block in experiment.models.items()]
     parts.check(experiment.training.parts, kinds, f"{where}.training.parts")
+    if experiment.baseline_errors and set(experiment.baseline_errors) != set(experiment.tasks):
+        raise ParamsError(
+            f"{where}.baseline_errors: expected an error for each of {', '.join(experiment.tasks)}, found "
+            f"{', '.join(experiment.baseline_errors)}"
+        )
     if experiment.baseline is not None:
         _check_baseline(experiment.baseline, experiment, f"{where}.baseline")
     last = experiment.protocol.last_epochs
@@ -84,6 +89,11 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
         raise ParamsError(
             f"{where}.protocol.last_epochs: expected at most the {experiment.training.epochs} epochs of training, "
             f"found {last}"
+        )
+    phase, first = experiment.training.second_phase, experiment.training.first_epochs
+    if phase and last is not None and 0 < min(phase.epochs, first) < last:
+        raise ParamsError(
+            f"{where}.protocol.last_epochs: expected no more epochs than each phase of training has, found {last}"
         )
     if experiment.search is not None:
         _check_search(experiment.search, experiment, where)

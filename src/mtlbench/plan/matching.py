@@ -6,7 +6,7 @@ Nothing imports torch.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtlbench.plan import frozen
+from mtlbench.plan import frozen, phases
 from mtlbench.plan.blocks import Experiment, Training
 from mtlbench.plan.registry import entries, entry
 from mtlbench.system.errors import ParamsError
@@ -25,6 +25,15 @@ def check_model(kind: str, tasks: Mapping[str, Mapping[str, Any]], wanted: Seque
             )
 
 
+def check_norms(options: Mapping[str, Any], domains: bool, where: str) -> None:
+    """Raise ParamsError for BatchNorm layers of domains (``batch_norm``) where all tasks share their images."""
+    if not domains and options.get("batch_norm", "shared") != "shared":
+        raise ParamsError(
+            f"{where}.batch_norm: expected shared, because all tasks of the data share their images; found "
+            f"'{options['batch_norm']}', which is for batches of one domain"
+        )
+
+
 def check_domains(experiment: Experiment, domains: bool, where: str) -> None:
     """Raise ParamsError when settings do not suit data of one or several domains (``Dataset.domains``).
 
@@ -32,6 +41,13 @@ def check_domains(experiment: Experiment, domains: bool, where: str) -> None:
     a step needs all of them.
     """
     training = experiment.training
+    phase = training.second_phase
+    if phase is not None:
+        wrong = phases.problem(
+            phase, experiment.tasks, training.epochs, training.domains, experiment.search is not None
+        )
+        if wrong:
+            raise ParamsError(f"{where}.training.second_phase{wrong}")
     if not domains:
         if training.domains is not None:
             raise ParamsError(
@@ -59,6 +75,13 @@ def _check_weighting(kind: str, options: Mapping[str, Any], training: Training, 
     if constants.get("wants_held_out", False):
         raise ParamsError(f"{where}: '{kind}' needs held-out images of all tasks together, and domains share none")
     every = [name for name in constants.get("compares_losses_with", ()) if options.get(name)]
+    if training.second_phase is not None and (
+        every or constants.get("compares_losses", True) or constants.get("compares_epochs", False)
+    ):
+        raise ParamsError(
+            f"{where}: '{kind}' needs the losses of all tasks, and training.second_phase leaves some out; take equal "
+            "or static, or no second phase"
+        )
     if training.domains == "together" or (not constants.get("compares_losses", True) and not every):
         return
     fit = [name for name, one in entries("weightings").items() if not one.constants.get("compares_losses", True)]

@@ -6,8 +6,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import dimensions, frozen, parts, start, task_options
-from mtlbench.plan.matching import check_domains, check_model
+from mtlbench.plan import dimensions, frozen, parts, phases, start, task_options
+from mtlbench.plan.matching import check_domains, check_model, check_norms
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment
 from mtlbench.plan.prepared import PreparedDataset
@@ -41,14 +41,16 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
     for label, block in grid.models.items():
         model = _resolve("models", label, block, f"{where}.models.{label}")
         check_model(model["kind"], known, grid.tasks, f"{where}.models.{label}")
+        check_norms(model["options"], made.domains, f"{where}.models.{label}")
         _check_size(model["kind"], made.size, f"{where}.models.{label}")
         single = entry("models", model["kind"]).constants.get("single_task", False)
         training = parts.of_model(grid.training.model_dump(), model["kind"])
         for other, tasks, weighting, of in _single(grid) if single else _weighted(grid, where):
             searched = [] if of or grid.search is None else _dimensions(grid, label, "" if single else other, where)
-            spec = {**common, "training": training, "tasks": list(tasks), "model": model, "weighting": weighting}
-            if own := {name: options[name] for name in tasks if name in options}:
-                spec["task_options"] = own
+            own = phases.of_tasks(training, tasks)
+            spec = {**common, "training": own, "tasks": list(tasks), "model": model, "weighting": weighting}
+            if given := {name: options[name] for name in tasks if name in options}:
+                spec["task_options"] = given
             found.append(Row(label, other, tasks, spec, of, start.of(block), tuple(searched)))
     return found
 

@@ -6,9 +6,11 @@ state is saved. Nothing inside an epoch waits for the device.
 """
 
 import contextlib
+import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from mtlbench.system.errors import DivergedError, Interrupted
 from mtlbench.training import history
 from mtlbench.training.data import Split
 from mtlbench.training.evaluate import evaluate
-from mtlbench.training.optimize import learning_rate, set_rate
+from mtlbench.training.optimize import rate_of, set_rate
 from mtlbench.training.saving import save
 from mtlbench.training.step import Part, train_step
 from mtlbench.training.trainer import Trainer
@@ -34,9 +36,7 @@ def run(trainer: Trainer) -> None:
 
 def _train_epoch(trainer: Trainer) -> None:
     trainer.model.train()
-    rate = learning_rate(
-        trainer.training.schedule, trainer.training.optimizer.learning_rate, trainer.epoch, trainer.training.epochs
-    )
+    rate = rate_of(trainer.training, trainer.epoch)
     set_rate(trainer.optimizer, rate)
     if trainer.step == 0:
         losses = [[row[f"train_loss_{task}"] for task in trainer.tasks] for row in trainer.rows]
@@ -80,11 +80,12 @@ def _end_epoch(trainer: Trainer) -> None:
     trainer.ranks.check_equal(list(trainer.model.parameters()))
     sums = trainer.meter.fetch()
     row: dict[str, Any] = {"epoch": trainer.epoch, "learning_rate": trainer.optimizer.param_groups[0]["lr"]}
-    mean = sums["losses"] / sums["images"]
+    mean = np.divide(sums["losses"], sums["images"], out=np.full(len(trainer.tasks), np.nan), where=sums["images"] > 0)
     row |= {f"train_loss_{name}": float(value) for name, value in zip(trainer.tasks, mean, strict=True)}
     for name, task in trainer.tasks.items():
         found = {key.split("/", 1)[1]: value for key, value in sums.items() if key.startswith(f"{name}/")}
-        row |= {f"train_{name}_{metric}": value for metric, value in task.reduce(found).items()}
+        values = task.reduce(found) if found else dict.fromkeys(trainer.metric_names[name], math.nan)
+        row |= {f"train_{name}_{metric}": value for metric, value in values.items()}
     if "val" in trainer.recorded:
         row |= _evaluated(trainer, "val", trainer.data.train_split, trainer.data.held_out)
     if "test" in trainer.recorded:

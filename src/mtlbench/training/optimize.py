@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from mtlbench.models import Model, part_parameters
-from mtlbench.plan.params import Optimizer, Schedule
+from mtlbench.plan.params import Optimizer, Schedule, Training
 from mtlbench.plan.parts import PartBlock
 from mtlbench.weightings import Weighting
 
@@ -43,6 +43,13 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give all parameters the learning rate ``rate``, times the factor of their part."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group.get(_FACTOR, 1.0)
+
+
+def rate_of(training: Training, epoch: int) -> float:
+    """The learning rate of an epoch: of the schedule, which ends with the first phase, or that of the second one."""
+    if training.second_phase is not None and epoch >= training.first_epochs:
+        return training.second_phase.learning_rate
+    return learning_rate(training.schedule, training.optimizer.learning_rate, epoch, training.first_epochs)
 
 
 def learning_rate(settings: Schedule, start: float, epoch: int, epochs: int) -> float:

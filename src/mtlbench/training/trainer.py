@@ -113,15 +113,12 @@ class Trainer:
         """Wall-clock seconds of the run, those before an interruption included."""
         return self.seconds_before + time.monotonic() - self._started
 
-    @property
-    def steps(self) -> int:
-        """Steps in an epoch."""
-        return len(self.steps_in(0))
-
     def steps_in(self, epoch: int) -> list[Step]:
         """The steps of an epoch: the images of each, by domain."""
-        size, drop_last = self.training.batch_size, self.training.drop_last
-        return steps_of(self.domains, self.training.domains, self.seed, epoch, size, drop_last)
+        size, drop_last, phase = self.training.batch_size, self.training.drop_last, self.training.second_phase
+        without = set(phase.without) if phase is not None and epoch >= self.training.first_epochs else set()
+        trained = [domain for domain in self.domains if not without.issuperset(domain.tasks)]
+        return steps_of(trained, self.training.domains, self.seed, epoch, size, drop_last)
 
     @property
     def recorded(self) -> list[str]:

@@ -84,6 +84,8 @@ def _sums(trainer: Trainer, state: Mapping[str, Any]) -> dict[str, Tensor]:
     shapes: dict[str, tuple[int, ...]] = {"images": images, "steps": (), "losses": (count,), "weights": (count,)}
     batch = trainer.data.test_split.batch(torch.zeros(1, dtype=torch.int64))
     for name, task in trainer.tasks.items():
+        if len(trainer.domains) > 1 and not any(key.startswith(f"{name}/") for key in state["meter"]):
+            continue  # of a domain without a step in this epoch so far
         raw = batch["image"].new_zeros(task.output_shape(batch[name]))
         statistics = task.statistics(task.activate(raw), batch[name])
         shapes |= {f"{name}/{statistic}": tuple(value.shape[1:]) for statistic, value in statistics.items()}
@@ -115,7 +117,7 @@ def _optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> st
 def _record(trainer: Trainer, state: Mapping[str, Any]) -> str:
     """What is wrong with the position, the record of the epochs so far, and what is told in the manifest."""
     epoch, step, rows, best = state["epoch"], state["step"], state["rows"], state["best"]
-    if not (0 <= epoch <= trainer.training.epochs and 0 <= step <= trainer.steps and len(rows) == epoch):
+    if not (0 <= epoch <= trainer.training.epochs and 0 <= step <= len(trainer.steps_in(epoch)) and len(rows) == epoch):
         return f"is at epoch {epoch}, step {step} with {len(rows)} rows"
     columns = {f"train_loss_{task}" for task in trainer.tasks}
     columns |= {f"{split}_{task}_{name}" for split in trainer.recorded for task, names in trainer.metric_names.items()

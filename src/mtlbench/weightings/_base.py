@@ -40,6 +40,8 @@ class Weighting(nn.Module):
     #: alone, the others being 0 without a gradient. A literal in the class body; ``compares_losses_with`` names options
     #: that make it True when they are set.
     compares_losses: ClassVar[bool] = True
+    #: Whether its weights need the mean losses of all tasks in every epoch; a literal in the class body.
+    compares_epochs: ClassVar[bool] = False
     compares_losses_with: ClassVar[tuple[str, ...]] = ()
     #: True when the loop must provide ``held_out`` (see :meth:`prepare_step`).
     wants_held_out: ClassVar[bool] = False

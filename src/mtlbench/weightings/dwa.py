@@ -30,6 +30,7 @@ class DWA(Weighting):
     paper: ClassVar[str] = "Liu et al., CVPR 2019 (arXiv 1803.10704)"
     paper_title: ClassVar[str] = "End-to-End Multi-Task Learning with Attention"
     compares_losses: ClassVar[bool] = False  # of a step: its weights come from whole epochs
+    compares_epochs: ClassVar[bool] = True
     compares_losses_with: ClassVar[tuple[str, ...]] = ("nash_mtl_iteration_window",)
 
     epoch_weights: Tensor

@@ -94,6 +94,9 @@ def training_text(training: Mapping[str, Any], searched: bool = False) -> str:
         parts.append(f"× {schedule.get('factor'):g} every {schedule.get('every')} epochs")
     elif schedule:
         parts.append(f"{schedule.get('name')} schedule")
+    if phase := training.get("second_phase"):
+        rest = f" without {', '.join(phase['without'])}" if phase["without"] else ""
+        parts.append(f"the last {phase['epochs']}{rest} at {float(phase['learning_rate']):g}")
     parts.append("augmented" if training.get("augmentation") else "no augmentation")
     parts.append(str(training.get("precision", "")))
     return ", ".join(part for part in parts if part)
