@@ -1,5 +1,6 @@
 """Training with a classifier for each domain: the steps of an epoch, what a step moves, and whole runs."""
 
+import csv
 import itertools
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from mtlbench import pipeline
 from mtlbench.plan import extensions, grid, places
+from mtlbench.plan.matching import check_norms
 from mtlbench.plan.params import load
 from mtlbench.runs import code
 from mtlbench.system.errors import DataError, Interrupted, ParamsError
@@ -153,18 +155,23 @@ def test_a_run_counts_each_domain_on_its_own_images(shapes: Path, edit, how: str
         assert (samples["probability_digits"][right] >= 0.1).all()  # of ten classes the likeliest
 
 
-def test_an_interrupted_run_of_domains_ends_with_the_same_bytes(shapes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("how", "position"), [("together", (1, 1)), ("in_turn", (0, 3))])
+def test_an_interrupted_run_of_domains_ends_with_the_same_bytes(
+    shapes: Path, edit, tmp_path: Path, how: str, position: tuple[int, int]
+) -> None:
+    """Also in the middle of an epoch, when some domains have not had a step."""
+    edit("domains: together", f"domains: {how}")
     cell = grid.cell(load(), "tiny/linear/equal/seed0")
     whole, _ = make_trainer(cell, load().runtime, tmp_path / "one")
     loop.run(whole)
     first, _ = make_trainer(cell, load().runtime, tmp_path / "two")
-    asked = iter([None, None, "SIGTERM"])  # in the second epoch, after its first step
+    asked = iter([None, None, "SIGTERM"])
     first.hooks.stop = lambda: next(asked)
     with pytest.raises(Interrupted):
         loop.run(first)
     second, _ = make_trainer(cell, load().runtime, tmp_path / "two")
     assert resume(second)
-    assert (second.epoch, second.step) == (1, 1)
+    assert (second.epoch, second.step) == position
     loop.run(second)
     assert second.rows == whole.rows
     for name, value in whole.model.state_dict().items():
@@ -187,6 +194,16 @@ def test_an_interrupted_run_of_domains_ends_with_the_same_bytes(shapes: Path, tm
             r"training\.processes: expected 1 with domains",
         ),
         ("equal: {}", "auto_lambda: {}", r"weightings\.auto_lambda: 'auto_lambda' needs held-out images"),
+        (
+            "baseline: linear_single",
+            "baseline: linear_single\n    baseline_errors: {digits: 0.4}",
+            r"baseline_errors: expected an error for each of digits, solids, textures, found digits",
+        ),
+        (
+            "baseline: linear_single",
+            "baseline: linear_single\n    baseline_errors: {digits: 40, solids: 1, textures: 1}",
+            r"baseline_errors\.digits",
+        ),
         (
             "      linear: {}",
             "      segnet_split: {width: 0.0625}",
@@ -228,6 +245,8 @@ def test_domains_are_refused_where_all_tasks_share_their_images(project: Path, e
     edit("augmentation: null", "augmentation: null\n      domains: together")
     with pytest.raises(ParamsError, match=r"training\.domains: expected null, because all tasks of 'rooms' share"):
         grid.cells(load(), "tiny")
+    with pytest.raises(ParamsError, match=r"m\.batch_norm: expected shared, because all tasks of the data share"):
+        check_norms({"batch_norm": "affine"}, domains=False, where="m")
 
 
 def test_the_code_of_a_domain_s_task_is_part_of_the_record(shapes: Path) -> None:
@@ -237,6 +256,10 @@ def test_the_code_of_a_domain_s_task_is_part_of_the_record(shapes: Path) -> None
 
 def test_a_report_of_domains_shows_images_with_their_classes(shapes: Path, edit) -> None:
     edit("{equal: {}}", "{equal: {}, dwa: {}}")
+    edit(
+        "baseline: linear_single",
+        "baseline: linear_single\n    baseline_errors: {digits: 0.4, solids: 0.4, textures: 0.4}",
+    )
     cells = grid.cells(load(), "tiny")
     for cell in cells:
         assert run_cell(cell, load().runtime) == "complete"
@@ -250,6 +273,29 @@ def test_a_report_of_domains_shows_images_with_their_classes(shapes: Path, edit)
     for task in ("Digits", "Solids", "Textures"):
         assert f"{task}: Top-1 [%]" in table
     page = (folder / "index.html").read_text()
+    assert "score of the Visual Decathlon" in page
+    assert " S ↑ " in (folder / "table.md").read_text().splitlines()[0]
+    assert_score(cells, dict.fromkeys(("digits", "solids", "textures"), 0.4))
     assert "confusion_domains" in page
     assert "critical_difference" in page  # of three rows, though no image has all tasks
     assert "Top-1" in page
+
+
+def assert_score(cells: list[grid.Cell], single: dict[str, float]) -> None:
+    """S in summary.csv and table.csv, computed here from the files of the runs."""
+    with (places.summary("tiny") / "summary.csv").open() as file:
+        found = {row["weighting"]: row for row in csv.DictReader(file) if row["metric"] == "decathlon_score"
+                 and row["rule"] == "reported"}  # fmt: skip
+    assert found.keys() == {"single-task", "equal", "dwa"}
+    with (places.report("tiny") / "table.csv").open() as file:
+        shown = {row["Weighting"]: row["S ↑"] for row in csv.DictReader(file)}
+    for weighting, row in found.items():
+        own = [cell for cell in cells if (cell.weighting if len(cell.tasks) > 1 else "single-task") == weighting]
+        errors = {}
+        for cell in own:
+            reported = read_json(cell.folder / "metrics.json")["reported"]
+            errors |= {task: 1 - values["top1"] for task, values in reported.items()}
+        expected = sum(1000 * max(0, 1 - errors[task] / (2 * single[task])) ** 2 for task in single)
+        assert float(row["value"]) == pytest.approx(expected)
+        assert row["higher_is_better"] == "True"
+        assert shown[weighting] == f"{expected:.0f}"

@@ -36,5 +36,6 @@ def report_spec(params: Params, name: str) -> dict[str, Any]:
         "version": REPORT_VERSION,
         "title": grid.title,
         "baseline": grid.baseline,
+        **({"baseline_errors": grid.baseline_errors} if grid.baseline_errors else {}),
         "cells": {cell.path: cell.key for cell in cells(params, name)},
     }

@@ -60,12 +60,12 @@ def _chosen(table: Table, places: Sequence[int]) -> Table:
     """The table with the columns at these positions alone."""
     rows = tuple(replace(row, cells=tuple(row.cells[i] for i in places)) for row in table.rows)
     columns = tuple(table.columns[i] for i in places)
-    return Table(columns, rows, tuple(table.constant[i] for i in places))
+    return replace(table, columns=columns, rows=rows, constant=tuple(table.constant[i] for i in places))
 
 
 def _float(table: Table, caption: str, label: str, last: bool) -> str:
-    """One ``table*``; the last of several has mean rank and #P."""
-    ends = ["Rank ↓", "#P ↓"] if last else []
+    """One ``table*``; the last of several has S, mean rank and #P."""
+    ends = [*["S ↑"] * table.scored, "Rank ↓", "#P ↓"] if last else []
     lines = [
         r"\begin{table*}[t]", r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}",
         rf"\caption{{{tex(caption)}}}", rf"\label{{{label}}}",
@@ -79,7 +79,7 @@ def _float(table: Table, caption: str, label: str, last: bool) -> str:
         if previous and not row.single_task:
             lines.append(r"\midrule")
         previous = row.single_task
-        tail = [row.rank.text, row.parameters.text] if last else []
+        tail = [*[row.score.text] * table.scored, row.rank.text, row.parameters.text] if last else []
         cells = [tex(row.model), tex(row.weighting), str(row.seeds), *(_number(cell) for cell in row.cells)]
         lines.append(_tex_line([*cells, *tail]))
     constant = [tex(cell.text) for cell in table.constant]

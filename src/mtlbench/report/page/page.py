@@ -23,6 +23,7 @@ from mtlbench.report.page.verdict import verdict
 from mtlbench.report.rows import text
 from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.costs import Cost, cost
+from mtlbench.report.rows.score import about as about_score
 from mtlbench.runs import code
 
 
@@ -50,6 +51,7 @@ def render(page: Page) -> str:
         report=analysis.grid.input,
         analysis=analysis,
         table=page.table,
+        about_score=about_score(analysis.grid),
         sections=page.sections,
         diagrams={model: Markup(svg) for model, svg in page.sections.diagrams.items()},
         findings=findings(analysis),

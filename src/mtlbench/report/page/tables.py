@@ -6,6 +6,7 @@ import numpy as np
 
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.rows.grid import SINGLE, Column, Row, mean, spread
+from mtlbench.report.rows.score import largest_errors, scores
 from mtlbench.report.rows.text import DASH, cell_text, heading, number, task_title
 
 
@@ -21,7 +22,7 @@ class TableCell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row: names, number of seeds, the cells in the order of the columns, mean rank and #P.
+    """One row: names, number of seeds, the cells in the order of the columns, mean rank, #P and the score S.
 
     ``model`` and ``weighting`` are for people, ``names`` are both as in params.yaml.
     """
@@ -36,6 +37,7 @@ class TableRow:
     cells: tuple[TableCell, ...]
     rank: TableCell
     parameters: TableCell
+    score: TableCell
     reason: str
 
 
@@ -46,6 +48,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
     constant: tuple[TableCell, ...]
+    #: Whether the rows have a score S (of the Visual Decathlon).
+    scored: bool = False
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -63,7 +67,8 @@ class Table:
 def comparison_table(analysis: Analysis) -> Table:
     """All rows against all metrics."""
     rows = tuple(_row(analysis, row) for row in analysis.grid.rows)
-    return Table(analysis.columns, rows, tuple(_constant(analysis, column) for column in analysis.columns))
+    constant = tuple(_constant(analysis, column) for column in analysis.columns)
+    return Table(analysis.columns, rows, constant, largest_errors(analysis.grid) is not None)
 
 
 def _row(analysis: Analysis, row: Row) -> TableRow:
@@ -75,6 +80,8 @@ def _row(analysis: Analysis, row: Row) -> TableRow:
         text = cell_text(column, mean(found), spread(found))
         mark = analysis.marks[column.name].get(row.slug, "")
         cells.append(TableCell(text, mean(found), mark, _dash_reason(text, reason)))
+    points = scores(analysis.grid, row)
+    score = score_text(mean(points), spread(points))
     rank, ratio = float(analysis.mean_rank[row.slug]), analysis.parameter_ratio[row.slug]
     return TableRow(
         row.slug, row.model_title, row.weighting_title, (row.model, row.weighting or SINGLE), row.single_task,
@@ -82,8 +89,15 @@ def _row(analysis: Analysis, row: Row) -> TableRow:
         len({cell.cell.seed for cell in row.cells}), tuple(cells),
         TableCell(number(rank, 2), rank, reason=_dash_reason(number(rank, 2), reason)),
         TableCell(number(ratio, 2), ratio, reason=_dash_reason(number(ratio, 2), reason or "no single-task baseline")),
+        TableCell(score, mean(points), reason=_dash_reason(score, reason)),
         reason,
     )  # fmt: skip
+
+
+def score_text(value: float, deviation: float) -> str:
+    """S in whole points, with its deviation where there is one."""
+    text = number(value, 0)
+    return f"{text} ± {number(deviation, 0)}" if np.isfinite(deviation) else text
 
 
 def _dash_reason(text: str, reason: str) -> str:
@@ -99,7 +113,7 @@ def _constant(analysis: Analysis, column: Column) -> TableCell:
 
 def headings(table: Table) -> list[str]:
     names = [heading(c) if not c.task else f"{task_title(c.task)}: {heading(c)}" for c in table.columns]
-    return ["Model", "Weighting", "n", *names, "Mean rank ↓", "#P ↓"]
+    return ["Model", "Weighting", "n", *names, *["S ↑"] * table.scored, "Mean rank ↓", "#P ↓"]
 
 
 def csv_records(table: Table) -> list[dict[str, object]]:
@@ -108,7 +122,14 @@ def csv_records(table: Table) -> list[dict[str, object]]:
     names = headings(table)
     records = []
     for row in table.rows:
-        values = [*row.names, row.seeds, *(c.text for c in row.cells), row.rank.text, row.parameters.text]
+        values = [
+            *row.names,
+            row.seeds,
+            *(c.text for c in row.cells),
+            *[row.score.text] * table.scored,
+            row.rank.text,
+            row.parameters.text,
+        ]
         records.append(dict(zip(names, values, strict=True)))
-    last = ["constant prediction", "", "", *(cell.text for cell in table.constant), DASH, DASH]
+    last = ["constant prediction", "", "", *(cell.text for cell in table.constant), *[DASH] * table.scored, DASH, DASH]
     return [*records, dict(zip(names, last, strict=True))]

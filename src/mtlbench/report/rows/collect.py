@@ -49,6 +49,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         tasks=task_options.arguments(data.tasks, experiment.tasks, experiment.task_options),
         cells=tuple(_cell_input(cell, found[cell.path], titles, sources) for cell in cells),
         baseline=experiment.baseline,
+        baseline_errors=experiment.baseline_errors,
         constant=_constant(experiment.tasks, data, [cell for cell in cells if cell.path in manifests]),
         command=f"snakemake --profile workflow/profiles/local {name}",
         published=data.published,

@@ -54,9 +54,11 @@ class ReportInput:
     relative to; ``constant`` the metrics of the best constant prediction; ``command`` makes everything again.
     ``published`` is the table of published_results.csv that the numbers may stand beside, None for none, and
     ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
-    ``remarks`` say what is wrong with the cells together. ``papers`` are (paper, title) as the entries of the grid
-    declare them. ``searched`` says that the rows' settings are those of a search, ``selection`` is the content of its
-    selection.json, None before the choice; ``trials`` are the trials of every row (``model/weighting``) by number.
+    ``baseline_errors`` {domain: error} are those that the score S of the Visual Decathlon is relative to, {} for the
+    baseline's own. ``remarks`` say what is wrong with the cells together. ``papers`` are (paper, title) as the entries
+    of the grid declare them. ``searched`` says that the rows' settings are those of a search, ``selection`` is the
+    content of its selection.json, None before the choice; ``trials`` are the trials of every row (``model/weighting``)
+    by number.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ReportInput:
     tasks: Mapping[str, Mapping[str, Any]]
     cells: tuple[CellInput, ...]
     baseline: str | None = None
+    baseline_errors: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     constant: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     command: str = ""

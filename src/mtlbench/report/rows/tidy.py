@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mtlbench.report.rows.grid import DELTA_COLUMNS, SINGLE, Grid, Row, mean, spread
+from mtlbench.report.rows.score import SCORE, scores
 
 _KEYS = ["experiment", "model", "weighting", "seed"]
 #: At most this many epochs are kept in the table of curves and drawn in figures.
@@ -13,7 +14,7 @@ CURVE_POINTS = 60
 
 
 def summary(grid: Grid) -> pd.DataFrame:
-    """One row per cell seed, rule, task and metric, Delta_m included (task empty); missing cells have a reason.
+    """One row per cell seed, rule, task and metric, Delta_m and S included (task empty); missing cells have a reason.
 
     Columns: experiment, model, weighting, seed, rule (reported, last, mean_last_10, ...; held_out: on the held-out
     images, what a reader may choose by), task, metric, higher_is_better, value, reason.
@@ -25,6 +26,8 @@ def summary(grid: Grid) -> pd.DataFrame:
             for column in (*grid.columns, *DELTA_COLUMNS):
                 for seed, value in zip(row.seeds, values[column.name], strict=True):
                     records.append(_record(grid, row, seed, rule, column.task, column.metric.name, value))
+            for seed, value in zip(row.seeds, scores(grid, row, rule), strict=False):  # none where S is not defined
+                records.append(_record(grid, row, seed, rule, "", SCORE, value))
         for cell in row.missing:
             for task in cell.cell.tasks:
                 record = _record(grid, row, cell.cell.seed, "reported", task, "", np.nan)
@@ -32,6 +35,7 @@ def summary(grid: Grid) -> pd.DataFrame:
     names = [*_KEYS, "rule", "task", "metric", "higher_is_better", "value", "reason"]
     frame = pd.DataFrame(records, columns=names)
     directions = {(c.task, c.metric.name): c.metric.higher_is_better for c in (*grid.columns, *DELTA_COLUMNS)}
+    directions["", SCORE] = True
     frame["higher_is_better"] = [directions.get(pair, "") for pair in zip(frame["task"], frame["metric"], strict=True)]
     return frame
 
