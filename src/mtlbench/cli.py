@@ -166,6 +166,24 @@ def export(
     write(network, to, out, print)
 
 
+@app.command("export-predictions")
+def export_predictions(
+    networks: Annotated[
+        list[str],
+        typer.Argument(help="finished cells' names or folders, or checkpoint files; each has domains of its own"),
+    ],
+    dataset: Annotated[str, typer.Option(help="the data set of params.yaml that they were trained on")] = "decathlon",
+    out: Annotated[Path, typer.Option(help="the JSON file")] = Path("results.json"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="images at a time through the network")] = 64,
+    params: ParamsFile = DEFAULT,
+) -> None:
+    """Predict the test images of the Visual Decathlon, as its evaluation server takes them."""
+    from mtlbench.inference.challenge import export_predictions as write
+
+    write(_params(params), dataset, networks, out, print, device, batch_size)
+
+
 @app.command("list")
 def list_(
     what: Annotated[

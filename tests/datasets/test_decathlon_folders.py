@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from mtlbench import pipeline
@@ -16,9 +17,13 @@ from mtlbench.datasets import decathlon
 from mtlbench.datasets._decathlon_annotations import DOMAINS, read_annotations
 from mtlbench.datasets._domains import standardised
 from mtlbench.datasets.decathlon import Decathlon
+from mtlbench.inference.challenge import export_predictions
+from mtlbench.inference.load import load as load_network
+from mtlbench.plan import grid
 from mtlbench.plan.params import load
 from mtlbench.runs.manifest import Manifest
-from mtlbench.system.errors import DataError
+from mtlbench.system.errors import DataError, ParamsError
+from mtlbench.training.cell import run_cell
 
 #: {task: (classes in the order of their ids, images of train, val, test)} of a small Decathlon.
 SMALL = {
@@ -214,3 +219,102 @@ def test_missing_files_and_statistics_of_other_domains_are_told(raw: Path) -> No
         DataError, match=r"dtd_val.json: expected the annotations of the Visual Decathlon, found no such"
     ):
         Decathlon(domains=["dtd"], standardise=False).splits(raw)
+
+
+EXPERIMENT = """
+  small:
+    title: Small
+    dataset: ten
+    tasks: [vgg_flowers, dtd]
+    protocol: {name: paper, last_epochs: 1}
+    baseline: wrn_single
+    models:
+      wrn_single: {width: 0.0625}
+      wrn_mtan: {width: 0.0625, batch_norm: statistics}
+    weightings: {equal: {}}
+    seeds: [0]
+    training:
+      epochs: 1
+      batch_size: 2
+      optimizer: {name: sgd, learning_rate: 0.1, weight_decay: 0.0}
+      schedule: {name: constant}
+      drop_last: true
+      precision: float32
+      augmentation: null
+      domains: in_turn
+    resources: {gpu: 0, memory_mb: 1000, minutes: 5}
+"""
+
+
+@pytest.fixture
+def trained(raw: Path, project: Path) -> Path:
+    """Networks of the two domains, one together and two alone."""
+    text = (project / "params.yaml").read_text()
+    block = f"  ten: {{kind: decathlon, source: '{raw}', domains: [vgg_flowers, dtd], height: 16, width: 16}}\n"
+    other = block.replace("ten:", "others:").replace("height: 16", "height: 24")
+    text = text.replace("datasets:\n", f"datasets:\n{block}{other}", 1)
+    (project / "params.yaml").write_text(text.rstrip() + EXPERIMENT)
+    pipeline.prepare(load(), "ten")
+    for cell in grid.cells(load(), "small"):
+        assert run_cell(cell, load().runtime) == "complete"
+    return raw
+
+
+def test_exported_predictions_have_the_ids_and_categories_of_the_annotations(trained: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    many, one = ["small/wrn_mtan/equal/seed0"], [f"small/wrn_single/only_{task}/seed0" for task in SMALL]
+    for sources in (many, one):
+        out = tmp_path / "results.json"
+        export_predictions(load(), "ten", sources, out, told.append, "cpu", 3)
+        found = json.loads(out.read_text())
+        assert {tuple(entry) for entry in found} == {("image_id", "category_id")}
+        predicted = {entry["image_id"]: entry["category_id"] for entry in found}
+        assert sorted(predicted) == [entry["image_id"] for entry in sorted(found, key=lambda e: e["image_id"])]
+        assert predicted == {**expected("dtd", sources, trained), **expected("vgg_flowers", sources, trained)}
+    assert len(set(predicted.values())) > 1
+    assert any("has none of aircraft, cifar100" in text for text in told)
+
+
+def expected(task: str, sources: list[str], raw: Path) -> dict[int, int]:
+    """From the folder's pictures and the categories of the annotations, by the network's layers in evaluation."""
+    content = json.loads((raw / "annotations" / f"{DOMAINS[task].folder}_test.json").read_text())
+    categories = sorted(one["id"] for one in content["categories"])
+    model = load_network(next(s for s in sources if task in s or "mtan" in s), "cpu").forward
+    found = {}
+    for one in content["images"]:
+        image = decathlon.read_fitted(raw / one["file_name"].removeprefix("data/"), (16, 16), "crop")
+        batch = torch.from_numpy(standardised(image, MEAN, DEVIATION))[None].float() / 255
+        with torch.no_grad():
+            found[one["id"]] = categories[int(model(batch)[task].argmax())]
+    return found
+
+
+def test_predictions_that_would_be_wrong_are_not_exported(trained: Path, tmp_path: Path) -> None:
+    def export(sources: list[str], data: str = "ten", size: int = 8) -> None:
+        export_predictions(load(), data, sources, tmp_path / "results.json", print, "cpu", size)
+
+    many = "small/wrn_mtan/equal/seed0"
+    with pytest.raises(ParamsError, match="expected a data set of the kind decathlon, found 'rooms' of kind 'rooms'"):
+        export([many], "rooms")
+    with pytest.raises(ParamsError, match="batch-size: expected at least 1 image, found 0"):
+        export([many], size=0)
+    with pytest.raises(DataError, match=r"trained on 'others' of params.yaml .* found one of 'decathlon' with the key"):
+        export([many], "others")
+    with pytest.raises(DataError, match=r"one network for each domain, 'dtd' has small/wrn_mtan/equal/seed0 already"):
+        export([many, "small/wrn_single/only_dtd/seed0"])
+    with pytest.raises(DataError, match="expected a cell's name or folder"):
+        export(["small/wrn_mtan/equal/seed7"])
+    path = trained / "annotations" / "dtd_test.json"
+    content = json.loads(path.read_text())
+    names = [one["name"] for one in content["categories"]]
+    for one, name in zip(content["categories"], names[1:] + names[:1], strict=True):
+        one["name"] = name
+    decathlon._annotations.cache_clear()
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"the classes of 'dtd' that the network learned are not those of the test"):
+        export(["small/wrn_single/only_dtd/seed0"])
+    path.unlink()
+    decathlon._annotations.cache_clear()
+    with pytest.raises(DataError, match=r"dtd_test.json: expected the annotations of the Visual Decathlon"):
+        export(["small/wrn_single/only_dtd/seed0"])
+    assert not (tmp_path / "results.json").exists()
