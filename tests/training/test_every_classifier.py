@@ -77,8 +77,24 @@ def test_the_decathlon_has_the_settings_of_the_paper(repository: Path) -> None:
     training = cell.recipe.training
     assert cell.tasks[0] == "imagenet12"
     assert len(cell.tasks) == 10
-    assert (training.batch_size, training.epochs, training.domains) == (128, 300, "in_turn")
+    assert (training.batch_size, training.first_epochs, training.domains) == (128, 300, "in_turn")
+    assert training.second_phase.model_dump() == {"epochs": 100, "learning_rate": 0.01, "without": ["imagenet12"]}
+    alone = next(cell for cell in cells if cell.tasks == ("imagenet12",))
+    assert (alone.recipe.training.epochs, alone.recipe.training.second_phase) == (300, None)
     assert training.optimizer.model_dump() == {
         "name": "sgd", "learning_rate": 0.1, "weight_decay": 5e-5, "momentum": 0.9, "nesterov": True
     }  # fmt: skip
     assert training.schedule.model_dump() == {"name": "step", "every": 50, "factor": 0.5}
+
+
+def test_the_course_s_experiment_is_the_course_s(repository: Path) -> None:
+    cells = grid.cells(load(repository / "params.yaml"), "course")
+    assert {cell.model for cell in cells} == {
+        "segnet_single", "segnet_split", "segnet_split_wide", "segnet_split_deep", "segnet_dense",
+        "segnet_cross_stitch", "segnet_mtan",
+    }  # fmt: skip
+    assert {cell.weighting for cell in cells} == {"dwa", "only_segmentation", "only_inverse_depth"}
+    training = cells[0].recipe.training
+    assert (training.batch_size, training.epochs, training.augmentation) == (16, 100, None)
+    assert (training.optimizer.name, training.optimizer.learning_rate) == ("adam", 1e-4)
+    assert load(repository / "params.yaml").datasets["cityscapes19"]["classes"] == 19
