@@ -40,7 +40,7 @@ rule prepared:
 rule cells:
     """Every training run of the experiments under run:."""
     input:
-        [cell_manifests(name) for name in PARAMS.run],
+        [cell_manifests(name) + promotions_of(name) for name in PARAMS.run],
 
 
 rule summaries:

@@ -99,11 +99,16 @@ def train(
 
 
 @app.command()
-def select(experiment: str, key: Key = None, params: ParamsFile = DEFAULT) -> None:
+def select(
+    experiment: str,
+    key: Key = None,
+    rung: Annotated[int | None, typer.Option(help="choose instead which trials go on from this rung, from 1")] = None,
+    params: ParamsFile = DEFAULT,
+) -> None:
     """Choose the setting of every row from the finished trials of an experiment's search."""
     from mtlbench import pipeline
 
-    print(pipeline.select(_params(params), experiment, key))
+    print(pipeline.select(_params(params), experiment, key, rung))
 
 
 @app.command()

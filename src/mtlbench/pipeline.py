@@ -84,23 +84,30 @@ def inspect(params: Params, name: str) -> None:
     print(describe(data.folder))
 
 
-def select(params: Params, name: str, key: str | None = None) -> Path:
-    """Choose the setting of every row from the trials of an experiment's search; returns the manifest's path."""
+def select(params: Params, name: str, key: str | None = None, rung: int | None = None) -> Path:
+    """Choose the setting of every row from the trials of an experiment's search; returns the manifest's path.
+
+    With ``rung`` (from 1): which trials of every row go on from there.
+    """
     from mtlbench.training.choice import choice
 
-    spec = summaries.selection_spec(params, name)
+    if rung is not None and rung not in (rungs := summaries.rungs(params, name)):
+        raise ParamsError(
+            f"--rung: expected one of the {len(rungs)} under experiments.{name}.search.rungs, found {rung}"
+        )
+    spec = summaries.selection_spec(params, name, rung)
     if spec is None:
         raise ParamsError(f"experiments.{name}: expected a search: block, without which there is nothing to choose")
     keys.check_planned(f"selection of {name}", keys.key(spec), key)
-    trials = [cell for cell in grid.every_cell(params, name) if cell.trial is not None]
+    trials = grid.trials(params, name, rung)
     missing = [cell.path for cell in trials if not cell.manifest.exists()]
     if missing:
         raise DataError(
             f"{name}: {len(missing)} of {len(trials)} trials are not there, the first is {missing[0]}. Run "
             f"`snakemake --profile workflow/profiles/local {name}`."
         )
-    chosen = choice(params, name)
-    folder = places.selection(name)
+    chosen = choice(params, name, rung)
+    folder = places.selection(name, rung)
     with replacing(folder, f"selection of {name}") as made:
         write_json(made / SELECTION, chosen)
         return folder / write_manifest(made, spec, {SELECTION: made / SELECTION}).name

@@ -34,7 +34,8 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
     others = _other_manifests(params, names)
     problems = [problem for path, mend in others.items() for problem in check_folder(path, mend, quick)]
     for name in names:
-        problems += [] if problems or quick else _check_selection(params, name)
+        for rung in (*summaries.rungs(params, name), None):
+            problems += [] if problems or quick else _check_selection(params, name, rung)
         for folder, verb in ((places.summary(name), "aggregate"), (places.report(name), "report")):
             if pages.stale(params, name, folder):
                 say(f"{folder}: pending, because it was made of other choices than today's; `mtlbench {verb} {name}`")
@@ -71,21 +72,25 @@ def verify(params: Params, experiment: str | None, say: Say, quick: bool = False
     say(f"{len(others)} prepared datasets, tables and reports and {checked} cells are what their manifests say")
 
 
-def _check_selection(params: Params, name: str) -> list[str]:
+def _check_selection(params: Params, name: str, rung: int | None) -> list[str]:
     """Whether the trials of an experiment's search still give its selection; [] while not all of them are there."""
-    manifest = summaries.selection_manifest(params, name)
-    trials = [cell for cell in grid.every_cell(params, name) if cell.trial is not None]
+    manifest = summaries.selection_manifest(params, name, rung)
+    trials = grid.trials(params, name, rung)
     if manifest is None or not all(path.exists() for path in (manifest, *(cell.manifest for cell in trials))):
         return []
     from mtlbench.training.choice import choice, same
 
     path = manifest.parent / derived.SELECTION
     try:
-        if same(choice(params, name), read_json(path)):
+        if same(choice(params, name, rung), read_json(path)):
             return []
     except (DamagedError, DataError) as error:
         return [str(error)]
-    return [f"{path}: not what its trials give; run `mtlbench select {name}` again"]
+    return [f"{path}: not what its trials give; run `mtlbench {_select(name, rung)}` again"]
+
+
+def _select(name: str, rung: int | None) -> str:
+    return f"select {name}" + (f" --rung {rung}" if rung is not None else "")
 
 
 def _other_manifests(params: Params, names: list[str]) -> dict[Path, str]:
@@ -96,8 +101,9 @@ def _other_manifests(params: Params, names: list[str]) -> dict[Path, str]:
         found[data.manifest] = f"mtlbench prepare {data.name}"
         found[pages.summary_manifest(params, name)] = f"mtlbench aggregate {name}"
         found[pages.report_manifest(params, name)] = f"mtlbench report {name}"
-        if (selection := summaries.selection_manifest(params, name)) is not None:
-            found[selection] = f"mtlbench select {name}"
+        for rung in (*summaries.rungs(params, name), None):
+            if (selection := summaries.selection_manifest(params, name, rung)) is not None:
+                found[selection] = f"mtlbench {_select(name, rung)}"
     return {path: command for path, command in found.items() if path.exists()}
 
 

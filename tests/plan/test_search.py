@@ -129,6 +129,89 @@ def test_a_search_without_seeds_has_five(search) -> None:
     assert load().experiments["tiny"].seeds == [0, 1, 2, 3, 4]
 
 
+RUNGS = "      rungs: [{epochs: 1, keep: 3}, {epochs: 3, keep: 1}]\n"
+
+
+@pytest.fixture
+def rungs(search):
+    """``edit`` of a search of five trials of four epochs that climb two rungs."""
+    search("      frozen: {of: dwa}\n", "")
+    search("trials: 3\n      epochs: 2\n", f"trials: 5\n      epochs: 4\n{RUNGS}")
+    return search
+
+
+def test_every_trial_has_a_cell_for_each_rung_and_one_for_the_end(rungs) -> None:
+    cells = by_path()
+    rows = {path.rsplit("/", 1)[0] for path in cells}
+    runs = [f"trial{i}{rung}" for rung in ("_rung1", "_rung2", "") for i in range(5)] + ["seed0"]
+    assert set(cells) == {f"{row}/{run}" for row in rows for run in runs}
+    groups = [{path.rsplit("/", 1)[1] for path in paths} for paths in (
+        [cell.path for cell in group] for group in grid.stages(load(), "tiny")
+    )]  # fmt: skip
+    assert groups == [set(runs[:5]), set(runs[5:10]), set(runs[10:15]), {"seed0"}]
+    for rung, run in ((None, "trial0_rung1"), (1, "trial4_rung2"), (2, "trial0")):
+        needed = None if rung is None else summaries.selection_manifest(load(), "tiny", rung)
+        assert cells[f"tiny/segnet_split/dwa/{run}"].needs == needed
+    assert [cell.path for cell in grid.trials(load(), "tiny")] == [path for path in cells if path[-7:-1] == "/trial"]
+
+
+def test_a_trial_with_rungs_is_a_beginning_of_the_one_without(rungs) -> None:
+    """Schedule, seed and options are those of the whole trial: switching rungs off trains none that ran to its end."""
+    climbing = by_path()
+    rungs(RUNGS, "")
+    block = load().experiments["tiny"].search
+    assert block is not None
+    assert "rungs" not in block.model_dump(), "what was shared before rungs stands beside what is shared now"
+    for path, whole in ((path, cell) for path, cell in by_path().items() if cell.trial is not None):
+        for rung, stop in (("_rung1", 1), ("_rung2", 3), ("", None)):
+            cell = climbing[path + rung]
+            assert {
+                name: value for name, value in cell.spec.items() if name not in ("rung", "stop_after")
+            } == whole.spec
+            assert cell.recipe.stop_after == stop
+        assert climbing[f"{path}_rung1"].whole.key == whole.key
+        assert climbing[f"{path}_rung1"].recipe.training == whole.recipe.training
+
+
+def test_a_rung_changes_what_comes_after_it_alone(rungs) -> None:
+    before = keys()
+    rungs("{epochs: 3, keep: 1}", "{epochs: 3, keep: 2}")
+    changed = {path for path, key in keys().items() if before[path] != key}
+    assert changed == {path for path in before if "_rung" not in path}
+    rungs("trials: 5", "trials: 6")
+    added = {path for path in keys() if path not in before}
+    assert len(added) == 6 * 3
+    assert all(keys()[path] == before[path] for path in before if "_rung1" in path)
+
+
+@pytest.mark.parametrize(
+    ("rungs_", "message"),
+    [
+        ("[{epochs: 1, keep: 5}]", r"rungs\.0\.keep: expected fewer than the 5 trials of a row, found 5; a rung stops"),
+        ("[{epochs: 1, keep: 2}, {epochs: 2, keep: 2}]", r"rungs\.1\.keep: .* the 2 trials that rung 1 keeps, found 2"),
+        ("[{epochs: 1, keep: 0}]", r"rungs\.0\.keep: .*greater than or equal to 1, found 0"),
+        ("[{epochs: 0, keep: 1}]", r"rungs\.0\.epochs: .*greater than or equal to 1, found 0"),
+        ("[{epochs: 4, keep: 1}]", r"rungs\.0\.epochs: expected fewer than the 4 epochs of a trial, found 4"),
+        ("[{epochs: 2, keep: 3}, {epochs: 2, keep: 1}]", r"rungs\.1\.epochs: expected more than the 2 of the rung bef"),
+        ("[{epochs: 1}]", r"rungs\.0\.keep: missing; expected how many of every row go on"),
+        ("[{epochs: 1, keep: 0.5}]", r"rungs\.0\.keep: .*integer, found 0\.5"),
+        ("[{epoch: 1, keep: 1}]", r"rungs\.0\.epoch: unknown key\. Did you mean 'epochs'"),
+        ("{epochs: 1, keep: 1}", r"search\.rungs: .*list"),
+    ],
+)
+def test_rungs_that_cannot_be_climbed(rungs, rungs_: str, message: str) -> None:
+    rungs(RUNGS, f"      rungs: {rungs_}\n")
+    with pytest.raises(ParamsError, match=message) as found:
+        grid.every_cell(load(), "tiny")
+    assert "experiments.tiny.search.rungs" in str(found.value)
+
+
+def test_frozen_weights_have_no_mean_over_a_stopped_trial(rungs) -> None:
+    rungs("      static: {}\n", "      static: {}\n      frozen: {of: dwa}\n")
+    with pytest.raises(ParamsError, match=r"search\.rungs: expected none beside weightings\.frozen, .*'dwa'"):
+        load()
+
+
 def test_the_schema_knows_the_block() -> None:
     assert '"SearchBlock"' in schema.text()
 

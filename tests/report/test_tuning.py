@@ -92,7 +92,7 @@ def test_the_table_says_what_was_chosen_and_what_was_lost(searched: Analysis) ->
     equal, static, single = chosen_settings(searched)
     assert equal == {
         "row": "segnet_mtan · equal", "trial": "trial1 of 3", "values": ["learning rate 0.01"],
-        "score": "6.67", "lost": "1",
+        "score": "6.67", "lost": "1", "stopped": "",
     }  # fmt: skip
     assert static["values"] == ["learning rate 0.001", "weights: depth 1.5"]
     assert single["row"] == "segnet_single · single-task, depth"

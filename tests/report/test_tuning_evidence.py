@@ -1,5 +1,6 @@
 """What the trials' own files say: fronts, the oracle, hours, and metrics at equal training loss."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,14 @@ from mtlbench.report.evidence.equal_loss import equal_loss, metric_at
 from mtlbench.report.evidence.fronts import Count, standings
 from mtlbench.report.evidence.oracle import oracles
 from mtlbench.report.evidence.search_cost import search_costs
-from mtlbench.report.evidence.tuning import Tuned
+from mtlbench.report.evidence.tuning import Tuned, expected_best
+from mtlbench.report.figures.fronts import fronts
+from mtlbench.report.figures.search_cost import search_cost
+from mtlbench.report.figures.tuning import best_of_trials, rates
 from mtlbench.report.page.tuning import above_sentence, flattery_sentence, tuning_tables
 from mtlbench.report.rows import collect
 from mtlbench.report.rows.cells import LoadedCell
+from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
 
 from .test_optimism import with_histories
@@ -180,6 +185,59 @@ def test_frozen_weights_are_named_by_whose_means_they_are(
     assert not collect.report_input(params, "demo", partial=True).searched
 
 
+@pytest.fixture(scope="module")
+def halved(searched_report: ReportInput, searched_analysis: Analysis) -> Analysis:
+    """The search as if every trial of six epochs but the chosen ones had been stopped, half of them after two."""
+    assert searched_report.selection is not None
+    selection = copy.deepcopy(dict(searched_report.selection))
+    for row in selection["rows"].values():
+        others = [one for one in row["trials"] if one["trial"] != row["chosen"]]
+        for one, epochs in zip(others, (2, 3), strict=True):
+            one["stopped_after"] = epochs
+    rungs = [{"epochs": 2, "keep": 2}, {"epochs": 3, "keep": 1}]
+    grid = load_grid(replace(searched_report, selection={**selection, "rungs": rungs, "epochs": 6}))
+    return Analysis(grid, searched_analysis.evidence)
+
+
+def test_stopped_trials_count_as_tried_and_are_told(halved: Analysis, searched_analysis: Analysis) -> None:
+    tables = tuning_tables(halved)
+    pace = 840 / 12 / 3600  # hours that an epoch of a made-up run took
+    assert tables["halving"] == (
+        "The worse trials were stopped early, by one rule for all rows (successive halving): after 2 epochs the best 2 "
+        "went on, then after 3 epochs the best 1 went on, ranked as the selection ranks, by what they had on the "
+        "held-out images until then. 14 of 21 trials were stopped (7 after 2, 7 after 3), which saved 49 of 126 "
+        f"epochs, about {49 * pace:.2f} hours. They count as tried; only trials that ran to the end could be chosen; "
+        "one that starts slowly may have been lost."
+    )
+    assert {one["stopped"] for one in tables["chosen"]} == {"1 after 2, 1 after 3"}
+    assert tuning_tables(searched_analysis)["halving"] == ""
+    for early, whole in zip(halved.tuned, searched_analysis.tuned, strict=True):
+        assert expected_best(early.scores) == pytest.approx(expected_best(whole.scores)), "with what they had by then"
+        assert np.isfinite(early.gains).any(1).tolist() == [at == early.chosen for at in range(3)]
+    for one in standings(halved):  # the front is of whole trials alone
+        assert (one.trials.total, one.chosen.total) == (3, 3)
+    assert search_costs(halved)[1].stopped == 2
+
+
+def test_the_oracle_is_among_whole_trials(halved: Analysis) -> None:
+    assert halved.tuned[0].runs[0] is not None
+    rows = [
+        replace(row, runs=tuple(run if at == row.chosen else replace(run, missing="stopped") if run else None
+                                for at, run in enumerate(row.runs)))
+        for row in halved.tuned
+    ]  # fmt: skip
+    found = oracles(with_rows(halved, *rows))
+    assert [one.trial for one in found] == [row.chosen for row in rows]
+
+
+def test_the_figures_tell_of_stopped_trials(halved: Analysis, tmp_path: Path) -> None:
+    """Those of a search that stopped none do not (the page, below)."""
+    for picture in (best_of_trials(halved, tmp_path), rates(halved, tmp_path), search_cost(halved, tmp_path)):
+        assert picture is not None
+        assert "stopped early" in picture.caption
+    assert "stopped early are left out" in fronts(halved, tmp_path)[0].caption
+
+
 def test_the_page_shows_all_of_it(searched_built: Path, repository: Path) -> None:
     text = (searched_built / "index.html").read_text(encoding="utf-8")
     section = text.split('<section id="tuning">')[1].split("</section>")[0]
@@ -192,10 +250,13 @@ def test_the_page_shows_all_of_it(searched_built: Path, repository: Path) -> Non
     stated = (repository / "docs" / "tuning.md").read_text(encoding="utf-8")
     assert "12 % of the studies" in section
     assert "12 % of the studies" in " ".join(stated.split())
+    assert "in 15 %" in section
+    assert "in 15 % where it does" in " ".join(stated.split())
     assert "What a difference between tuned rows says" in stated
     assert "Nothing may be chosen on the test set" in section
     assert "Frozen mean weights of dwa" in section
     assert "only_" not in section
+    assert "stopped early" not in section
     assert "tuned static weights" in text.split('class="verdict"')[1].split("</div>")[0]
 
 

@@ -1,6 +1,7 @@
 """What final runs of a search and frozen weightings train, from result files that are made up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from mtlbench import verify
 from mtlbench.plan import grid, summaries
 from mtlbench.plan.params import load
-from mtlbench.runs import derived, status
+from mtlbench.runs import derived, prune, status
 from mtlbench.runs.manifest import Manifest, write
 from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import write_text
@@ -134,3 +135,52 @@ def test_a_final_run_of_another_setting_than_todays_is_noticed(cells) -> None:
     assert f"`mtlbench train --again {FINAL}`" in found.detail
     with pytest.raises(verify.VerificationError, match="dwa/seed0: made with another setting than the selection gives"):
         verify.verify(load(), "tiny", say=lambda text: None)
+
+
+def test_beyond_a_rung_a_trial_goes_on_or_is_what_it_was(search) -> None:
+    search("      frozen: {of: dwa}\n", "")
+    search("      epochs: 2\n", "      epochs: 4\n      rungs: [{epochs: 1, keep: 2}, {epochs: 2, keep: 1}]\n")
+    cells = {cell.path.removeprefix("tiny/segnet_split/dwa/"): cell for cell in grid.every_cell(load(), "tiny")}
+    with pytest.raises(DataError, match=r"trial0_rung2: .* `mtlbench select tiny --rung 1` first"):
+        derived.resolved(cells["trial0_rung2"])
+    keep(1, [2, 0])
+    trained = derived.resolved(cells["trial0_rung2"])
+    assert (trained.recipe.stop_after, trained.whole.key) == (2, cells["trial0_rung1"].whole.key)
+    with pytest.raises(DataError, match=r"trial1_rung2: it ended with .* `mtlbench train tiny/.*/trial1_rung1` first"):
+        derived.resolved(cells["trial1_rung2"])
+    finish(cells["trial1_rung1"], "stopped")
+    stopped = derived.resolved(cells["trial1_rung2"])
+    assert stopped.key == cells["trial1_rung1"].key
+    finish_with(cells["trial1_rung2"], stopped)
+    keep(2, [0])
+    assert derived.resolved(cells["trial0"]) == replace(cells["trial0"], spec=trained.whole.spec,
+                                                        key=trained.whole.key, source=None)  # fmt: skip
+    assert derived.resolved(cells["trial1"]).key == cells["trial1_rung1"].key, "also two rungs later"
+    assert status.state(cells["trial1_rung2"]).name == "stopped early"
+    keep(1, [2, 1])
+    found = status.state(cells["trial1_rung2"])
+    assert found.name == "stopped early, other setting"
+    assert "than the choice at rung 1 gives today" in found.detail
+    said: list[str] = []
+    prune.prune(load(), said.append, dry_run=True)
+    assert said == []
+    search("rungs: [{epochs: 1, keep: 2}, {epochs: 2, keep: 1}]", "rungs: [{epochs: 1, keep: 2}]")
+    prune.prune(load(), said.append, dry_run=True)
+    assert "would remove results/selection/tiny.rung2" in said
+    assert "would remove results/selection/tiny.rung1" not in said
+
+
+def keep(rung: int, numbers: list[int]) -> None:
+    """A rung at which these trials of dwa went on."""
+    path = summaries.selection_manifest(load(), "tiny", rung)
+    assert path is not None
+    write_text(path.parent / derived.SELECTION, json.dumps({"rows": {"segnet_split/dwa": {"kept": numbers}}}))
+    spec = summaries.selection_spec(load(), "tiny", rung)
+    write(path.parent, spec, {derived.SELECTION: path.parent / derived.SELECTION})
+
+
+def finish_with(cell: grid.Cell, trained: grid.Cell) -> None:
+    """A finished cell that holds what was trained for it."""
+    facts = {**finish(trained, "stopped").facts, **derived.facts(cell, trained)}
+    finish(cell, "stopped")
+    write(cell.folder, cell.spec, {"history.csv": cell.folder / "history.csv"}, facts)

@@ -1,6 +1,7 @@
 """The choice among trials on made-up numbers, with what is known to be true."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mtlbench.plan.dimensions import Dimension
 from mtlbench.plan.options import Search
 from mtlbench.report.evidence.statistics import holm, two_sided
 from mtlbench.report.evidence.variance import Sample, seed_variance
-from mtlbench.runs.select import Trial, choose, score
+from mtlbench.runs.select import Trial, choose, promote, score
 from mtlbench.system.errors import DataError
 
 METRICS = {
@@ -83,6 +84,41 @@ def test_a_row_whose_trials_all_diverged_has_no_setting_and_says_why() -> None:
     found = chosen([trial(0), trial(1)])
     assert found["chosen"] is None
     assert found["reason"] == "diverged: NaN"
+
+
+def stopped(epochs: int, number: int, flops: float = 1.0, **values: float) -> Trial:
+    """A trial that was trained for so many epochs, when it had these metrics."""
+    return replace(trial(number, flops, **values), stopped_after=epochs)
+
+
+def test_at_a_rung_the_best_of_those_that_got_there_go_on() -> None:
+    same = {"segmentation": 0.5, "depth": 0.8}
+    rows = {name: [replace(one, stopped_after=4) for one in trials] for name, trials in reference().items()}
+    rows["net/dwa"] = [
+        stopped(2, 0, segmentation=0.9, depth=0.1),  # was stopped at the rung before
+        stopped(4, 1, 2.0, **same), stopped(4, 2, **same), stopped(4, 3, **same),
+        stopped(4, 4, segmentation=0.6, depth=0.8), trial(5),
+    ]  # fmt: skip
+    found = promote(rows, SINGLE, METRICS, 4, 3)
+    assert found["rows"]["net/dwa"]["kept"] == [4, 2, 3], "best first; equal ones by operations, then by number"
+    assert found["rows"][SINGLE[1]]["kept"] == [0, 1], "never one that diverged"
+    assert found["reference"] == choose(reference(), SINGLE, METRICS)["reference"]
+    assert [one.get("stopped_after") for one in found["rows"]["net/dwa"]["trials"]] == [2, 4, 4, 4, 4, None]
+
+
+def test_a_trial_that_was_stopped_is_never_chosen_and_no_reference() -> None:
+    rows = reference()
+    rows[SINGLE[0]][1] = stopped(2, 1, segmentation=0.5)
+    rows["net/dwa"] = [stopped(2, 0, segmentation=0.9, depth=0.1), trial(1, segmentation=0.1, depth=8.0)]
+    found = choose(rows, SINGLE, METRICS)
+    assert found["reference"]["segmentation"]["miou"] == 0.4
+    row = found["rows"]["net/dwa"]
+    assert row["chosen"] == 1
+    assert row["trials"][0]["score"] > row["trials"][1]["score"], "it stays in the file with what it had"
+    assert row["trials"][0]["stopped_after"] == 2
+    assert "stopped_after" not in row["trials"][1]
+    lost = choose({**rows, "net/dwa": [rows["net/dwa"][0], trial(1)]}, SINGLE, METRICS)["rows"]["net/dwa"]
+    assert (lost["chosen"], lost["reason"]) == (None, "diverged: NaN")
 
 
 def test_without_a_reference_nothing_is_chosen() -> None:

@@ -1,13 +1,14 @@
 """A whole search in one process: trials, the choice, final runs, the tables; stopped and continued."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from mtlbench import pipeline, reproduce, verify
-from mtlbench.plan import grid, places, prepared
+from mtlbench.plan import grid, keys, places, prepared
 from mtlbench.plan.params import Params, load
 from mtlbench.runs import status
 from mtlbench.runs.manifest import Manifest, find, read_cell, write
@@ -22,8 +23,8 @@ def train(params: Params) -> None:
     if not prepared.dataset(params, "rooms").manifest.exists():
         pipeline.prepare(params, "rooms")
     for group in grid.stages(params, "tiny"):
-        if group[0].stage == 2:
-            pipeline.select(params, "tiny")
+        if (needed := group[0].needs) and needed.is_relative_to(places.SELECTIONS):
+            pipeline.select(params, "tiny", rung=getattr(group[0].source, "rung", None))
         for cell in group:
             run_cell(cell, params.runtime, record_divergence=True)
     pipeline.aggregate(params, "tiny")
@@ -107,6 +108,71 @@ def test_a_search_that_was_stopped_continues_to_the_same_bytes(two_trials, monke
         shutil.rmtree(folder)
     train(load())
     assert files(places.RESULTS) == whole
+
+
+@pytest.fixture
+def climbing(search) -> Params:
+    """Two rows of three trials of four epochs, of which two go on after one epoch and one after two."""
+    search("      static: {}\n      frozen: {of: dwa}\n", "")
+    search("      equal: {}\n", "")
+    search("tasks: [segmentation, depth, normals]", "tasks: [segmentation, depth]")
+    rungs = "      rungs: [{epochs: 1, keep: 2}, {epochs: 2, keep: 1}]\n"
+    search("      epochs: 2\n", f"      epochs: 4\n{rungs}")
+    search("schedule: {name: constant}", "schedule: {name: cosine}")
+    return load()
+
+
+def test_rungs_stop_trials_and_change_no_number_of_the_others(climbing: Params, search, capsys) -> None:
+    train(climbing)
+    ends = Counter()
+    for cell in grid.trials(climbing, "tiny"):
+        manifest, epochs = read_cell(cell), len((cell.folder / "history.csv").read_text().splitlines()) - 1
+        ends[f"{cell.model}/{cell.weighting}", manifest.status, epochs] += 1
+        waiting = list(places.work_folder(manifest_key(manifest)).glob("state-*"))
+        assert waiting == [], "nothing is kept of a trial that has ended"
+        assert (cell.checkpoint_folder / "model.safetensors").exists() == (manifest.status == "complete")
+        # Trained in one go, elsewhere, on the schedule of the whole trial:
+        reproduce.reproduce(cell, climbing.runtime, print)
+        assert "have the same bytes" in capsys.readouterr().out
+    rows = ("segnet_single/only_segmentation", "segnet_single/only_depth", "segnet_split/dwa")
+    outcomes = (("stopped", 1), ("stopped", 2), ("complete", 4))
+    assert ends == Counter((row, *outcome) for row in rows for outcome in outcomes)
+    verify.verify(climbing, "tiny", say=print, deep=1)
+    check_the_selection(climbing)
+    before = {cell.path: files(cell.folder) for cell in grid.trials(climbing, "tiny")}
+    stored = {path.name for path in places.store().iterdir()}
+    search("      rungs: [{epochs: 1, keep: 2}, {epochs: 2, keep: 1}]\n", "")
+    params = load()
+    train(params)
+    trained = {path.name for path in places.store().iterdir()} - stored
+    for cell in grid.trials(params, "tiny"):
+        if (cell.key in trained) == ("metrics.json" in before[cell.path] and "per_image.npz" in before[cell.path]):
+            pytest.fail(f"{cell.path}: only trials that were stopped are trained to their ends")
+        history = (cell.folder / "history.csv").read_bytes()
+        assert history.startswith(before[cell.path]["history.csv"]), "a stopped trial is a beginning of the whole one"
+
+
+def manifest_key(manifest: Manifest) -> str:
+    """The key of the whole trial that a manifest is of."""
+    return keys.key({name: value for name, value in manifest.trained_spec.items() if name != "stop_after"})
+
+
+def check_the_selection(params: Params) -> None:
+    """Stopped trials are in it with their numbers, one that ran to the end is chosen; an edited rung is refused."""
+    found = read_json(places.selection("tiny") / "selection.json")
+    assert (found["epochs"], found["rungs"]) == (4, [{"epochs": 1, "keep": 2}, {"epochs": 2, "keep": 1}])
+    for row in found["rows"].values():
+        assert sorted(one.get("stopped_after", 4) for one in row["trials"]) == [1, 2, 4]
+        assert "stopped_after" not in row["trials"][row["chosen"]]
+        assert all(one["score"] is not None for one in row["trials"])
+    path = places.selection("tiny", 1) / "selection.json"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b'"kept"', b'"keeps"', 1))
+    with pytest.raises(
+        verify.VerificationError, match=r"rung1/selection\.json: its content.*`mtlbench select tiny --r"
+    ):
+        verify.verify(params, "tiny", say=print)
+    path.write_bytes(before)
 
 
 def test_held_out_numbers_are_in_the_summary(two_trials, search) -> None:

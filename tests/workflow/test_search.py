@@ -213,3 +213,44 @@ def test_a_search_killed_at_every_step_ends_with_the_bytes_of_an_undisturbed_one
     for path in built.folder.glob(f"{places.RESUME}/*/log.txt"):
         epochs = Counter(re.findall(r": epoch (\d+)/", path.read_text()))
         assert sum(count > 1 for count in epochs.values()) <= 3, "a kill costs at most the epoch that was not saved"
+
+
+RUNGS = "      rungs: [{epochs: 2, keep: 2}, {epochs: 4, keep: 1}]\n"
+
+
+@pytest.mark.slow
+def test_rungs_killed_in_the_middle_and_damaged_give_the_bytes_of_whole_trials(tmp_path, repository) -> None:
+    text = (
+        search_params(repository)
+        .replace("      frozen: {of: dwa}\n", "")
+        .replace("cells_per_job: 4", "cells_per_job: 9")
+    )
+    text = text.replace("trials: 2\n      epochs: 6\n", f"trials: 3\n      epochs: 6\n{RUNGS}")
+    made = make_checkout(tmp_path, repository, text)
+    pending = {cell.rsplit("/", 1)[1] for cell in made.pending("cells")}
+    assert pending == {f"trial{i}{rung}" for i in range(3) for rung in ("", "_rung1", "_rung2")} | {"seed0"}
+    first = made.folder / places.selection("tiny", 1) / "selection.json"
+    killed(made, lambda: first.exists() and half_done(made))
+    assert not (made.folder / places.selection("tiny", 2)).exists(), "on the way to the second rung"
+    made.snakemake("cells")
+    assert "Nothing to be done" in made.snakemake("-n", "cells")
+    assert "are what their manifests say" in made.run("mtlbench", "verify").stdout
+    chosen = read_json(made.folder / places.selection("tiny") / "selection.json")["rows"]["segnet_split/dwa"]["chosen"]
+    assert "have the same bytes" in made.run("mtlbench", "reproduce", f"tiny/segnet_split/dwa/trial{chosen}").stdout
+
+    before = searched_files(made)
+    lost = next((made.folder / places.cell("tiny/segnet_split/dwa/trial0_rung1")).glob("manifest.*"))
+    shutil.rmtree(made.folder / places.STORE / lost.name.split(".")[1])
+    shutil.rmtree(lost.parent)
+    first.unlink()
+    next(first.parent.glob("manifest.*")).unlink()
+    made.snakemake("cells")
+    assert searched_files(made) == before
+
+
+def searched_files(checkout: Checkout) -> dict[Path, bytes]:
+    """What trials, rungs and the selection say, without what differs from run to run."""
+    paths = [*(checkout.folder / places.CELLS).rglob("*.*"), *(checkout.folder / places.SELECTIONS).rglob("*.json")]
+    return {
+        path: path.read_bytes() for path in paths if places.CELLS.name not in path.parts or "manifest" not in path.name
+    }

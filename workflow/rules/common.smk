@@ -42,7 +42,8 @@ wildcard_constraints:
     experiment="[a-z][a-z0-9_]*",
     model="[a-z][a-z0-9_]*",
     weighting="[a-z][a-z0-9_]*",
-    run="(seed|trial)[0-9]+",
+    run="seed[0-9]+|trial[0-9]+(_rung[0-9]+)?",
+    rung="[0-9]+",
     key="[0-9a-f]{16}",
 
 
@@ -123,9 +124,14 @@ def settings_of(manifests):
     return [need for path in found for need in unless_made(manifests, path)]
 
 
-def trials_of(experiment):
-    """The manifests of the trials of an experiment's search."""
-    return [str(cell.manifest) for cell in CELLS[experiment] if cell.trial is not None]
+def trials_of(experiment, rung=None):
+    """The manifests of the trials of an experiment's search, at their end or as they stand at a rung."""
+    return [str(cell.manifest) for cell in CELLS[experiment] if cell.trial is not None and cell.rung == rung]
+
+
+def promotions_of(experiment):
+    """Which trials went on from the rungs of an experiment's search."""
+    return [str(summaries.selection_manifest(PARAMS, experiment, rung)) for rung in summaries.rungs(PARAMS, experiment)]
 
 
 def selection_of(experiment):
@@ -135,8 +141,8 @@ def selection_of(experiment):
 
 
 def report_targets(experiment):
-    """What a finished experiment is: its cells and the report on them."""
-    return [*cell_manifests(experiment), str(pages.report_manifest(PARAMS, experiment))]
+    """What a finished experiment is: its cells, what stopped some of them, and the report on them."""
+    return [*cell_manifests(experiment), *promotions_of(experiment), str(pages.report_manifest(PARAMS, experiment))]
 
 
 def captions_of(experiment):

@@ -1,10 +1,11 @@
 """One job per training run, or per bundle of short ones (resources.cells_per_job in params.yaml); the choice between.
 
-With a search, the trials come first, then one selection of each row's setting, then the final runs.
+With a search, the trials come first (from rung to rung), then one selection of each row's setting, then the final runs.
 """
 
 
 localrules:
+    promote,
     select,
 
 
@@ -76,6 +77,21 @@ for name, number, bundle in bundles():
             " --wait"
             " --record-divergence"
             " > {log:q} 2>&1"
+
+
+rule promote:
+    """The trials of every row that go on from a rung; seconds."""
+    input:
+        trials=lambda wildcards: ancient(trials_of(wildcards.experiment, int(wildcards.rung))),
+    output:
+        update(manifest_in(places.selection("{experiment}", "{rung}"))),
+    log:
+        log_of("promote", "{experiment}.{rung}.{key}"),
+    shell:
+        "mtlbench select {wildcards.experiment:q}"
+        " --rung {wildcards.rung:q}"
+        " --key {wildcards.key:q}"
+        " > {log:q} 2>&1"
 
 
 rule select:

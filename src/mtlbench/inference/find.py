@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from mtlbench.plan import places
 from mtlbench.runs import manifest as manifests
-from mtlbench.runs.manifest import Manifest
+from mtlbench.runs.manifest import STOPPED, Manifest
 from mtlbench.runs.store import WEIGHTS
 from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import read_json
@@ -74,8 +74,9 @@ def _by_manifest(manifest: Manifest, cell: Path) -> Description:
 def _without_weights(source: str | Path, weights: Path, manifest: Path | None) -> str:
     if manifest is None:
         return f"{source}: expected a finished cell, found no network ({weights} is absent). {_known(source)}"
-    if Manifest.read(manifest).status != "complete":
-        return f"{source}: its training diverged, so there is no network"
+    if (status := Manifest.read(manifest).status) != "complete":
+        why = "was stopped early" if status == STOPPED else "diverged"
+        return f"{source}: its training {why}, so there is no network"
     return f"{source}: its weights are absent ({weights}). `dvc pull`, or delete {manifest} to train it again"
 
 

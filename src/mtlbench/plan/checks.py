@@ -4,7 +4,7 @@ import re
 from typing import Any
 from unicodedata import category
 
-from mtlbench.plan import frozen, names, parts, start
+from mtlbench.plan import frozen, names, parts, rungs, start
 from mtlbench.plan.blocks import Experiment, Params
 from mtlbench.plan.options import OneTask, PerTask
 from mtlbench.plan.registry import entry, split_kind
@@ -128,6 +128,7 @@ def _check_search(search: SearchBlock, experiment: Experiment, where: str) -> No
         raise ParamsError(
             f"{where}.search.seed: expected none of the final runs' seeds {experiment.seeds}, found {search.seed}"
         )
+    rungs.check(search, experiment.weightings, f"{where}.search.rungs")
     for kind in ("models", "weightings"):
         for label in getattr(search.space, kind):
             known = getattr(experiment, kind)

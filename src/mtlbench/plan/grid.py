@@ -2,7 +2,7 @@
 
 import difflib
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from mtlbench.plan import keys, places, prepared, rows
 from mtlbench.plan.params import Experiment, Params
 from mtlbench.plan.prepared import PreparedDataset
 from mtlbench.plan.recipe import Recipe
+from mtlbench.plan.searched import searched
 from mtlbench.plan.specs import rows_of
 from mtlbench.plan.start import Start
 from mtlbench.system.errors import ParamsError, nearest
@@ -33,8 +34,10 @@ class Cell:
     key: str
     #: Its number when it is a trial of a search.
     trial: int | None = None
+    #: The rung, from 1, as far as which it is that trial; None: to the end.
+    rung: int | None = None
     #: The result that decides what it trains; None where its spec does.
-    source: rows.MeanOf | rows.Chosen | None = None
+    source: rows.Source | None = None
     #: The single-task results whose networks it starts from.
     start: Start | None = None
 
@@ -46,19 +49,27 @@ class Cell:
     @property
     def path(self) -> str:
         """``experiment/model/weighting/seed<n>`` (or ``trial<n>``), the cell's name for people and its folder."""
-        run = f"seed{self.seed}" if self.trial is None else f"trial{self.trial}"
+        run = f"seed{self.seed}" if self.trial is None else rows.trial_name(self.trial, self.rung)
         return f"{self.experiment}/{self.model}/{self.weighting}/{run}"
 
     @property
     def stage(self) -> int:
         """Cells of a stage need nothing but cells (and selections) of lower ones."""
-        return {type(None): 0, rows.MeanOf: 1, rows.Chosen: 2}[type(self.source)] + (self.start is not None)
+        return (0 if self.source is None else self.source.stage) + (self.start is not None)
+
+    @property
+    def whole(self) -> "Cell":
+        """The run that goes to the end of the training, whose states it saves: itself, unless it stops at a rung."""
+        if rows.STOP not in self.spec:
+            return self
+        spec = {name: value for name, value in self.spec.items() if name != rows.STOP}
+        return replace(self, spec=spec, key=keys.key(spec))
 
     @property
     def needs(self) -> Path | None:
         """The manifest of the result that decides what it trains; None where its spec does."""
-        if isinstance(self.source, rows.Chosen):
-            return places.selection(self.experiment) / keys.manifest_name(self.source.selection)
+        if isinstance(self.source, (rows.Chosen, rows.Promoted)):
+            return places.selection(self.experiment, self.source.rung) / keys.manifest_name(self.source.selection)
         if isinstance(self.source, rows.MeanOf):
             return places.cell(f"{self.experiment}/{self.source.run}") / keys.manifest_name(self.source.key)
         return None
@@ -107,10 +118,15 @@ def every_cell(params: Params, name: str) -> list[Cell]:
         raise params.located(error) from None
 
 
+def trials(params: Params, name: str, rung: int | None = None) -> list[Cell]:
+    """The trials of an experiment's search as they stand at the end, or at a rung (from 1); [] without a search."""
+    return [cell for cell in every_cell(params, name) if cell.trial is not None and cell.rung == rung]
+
+
 def stages(params: Params, name: str) -> list[list[Cell]]:
     """All cells of an experiment in groups; a cell needs nothing but cells (and selections) of the groups before."""
     found = every_cell(params, name)
-    return [group for stage in range(3) if (group := [cell for cell in found if cell.stage == stage])]
+    return [[cell for cell in found if cell.stage == stage] for stage in sorted({cell.stage for cell in found})]
 
 
 def _cells(params: Params, name: str) -> list[Cell]:
@@ -121,10 +137,10 @@ def _cells(params: Params, name: str) -> list[Cell]:
         runs = rows.plain(made, grid.seeds)
     else:
         assert grid.baseline is not None  # checks.py
-        runs = rows.searched(made, grid.seeds, grid.search, grid.baseline)
+        runs = searched(made, grid.seeds, grid.search, grid.baseline)
     return [
         Cell(name, run.row.model, run.row.weighting, run.seed, run.row.tasks, data, dict(run.spec), run.key,
-             run.trial, run.source, run.start)
+             run.trial, run.rung, run.source, run.start)
         for run in runs
     ]  # fmt: skip
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 #: The cells of a single-task model carry this before the task's name, where others have a weighting's label.
 ONLY = "only_"
 #: The rules of Snakefile and workflow/rules; a test reads these files and compares.
-RULES = frozenset(
-    {"all", "prepared", "cells", "summaries", "download", "prepare", "train", "select", "aggregate", "unknown"}
-)
+RULES = frozenset({
+    "all", "prepared", "cells", "summaries",
+    "download", "prepare", "train", "promote", "select", "aggregate", "unknown",
+})  # fmt: skip
 #: Before an experiment's name: the rule that makes its report.
 REPORT = "report_"
 

@@ -60,9 +60,12 @@ def sources(dataset: str) -> Path:
     return _RESULTS / "sources" / f"{dataset}.json"
 
 
-def selection(experiment: str) -> Path:
-    """The settings that the search of an experiment chose, with their evidence; small and versioned."""
-    return SELECTIONS / experiment
+def selection(experiment: str, rung: int | str | None = None) -> Path:
+    """The settings that the search of an experiment chose, with their evidence; small and versioned.
+
+    With ``rung``: the trials that went on from there. No experiment has a dot in its name.
+    """
+    return SELECTIONS / (experiment if rung is None else f"{experiment}.rung{rung}")
 
 
 def digests() -> Path:

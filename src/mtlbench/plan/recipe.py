@@ -32,6 +32,8 @@ class Recipe(BaseModel):
     training: Training
     protocol: Protocol
     seed: int
+    #: Epochs after which a trial of a search is stopped, to be ranked at a rung; None: it runs to its end.
+    stop_after: int | None = None
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> "Recipe":

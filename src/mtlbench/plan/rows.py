@@ -1,24 +1,22 @@
 """The training runs of an experiment's rows: their specs and keys, without places on disk.
 
-Without a search a row has one run for each seed. With one it has the same number of trials first, and its final runs
-train the setting that ``mtlbench select`` chooses: their keys are functions of the trials' keys, never of the outcome,
-so all runs are known before anything is trained.
+Without a search (``plan/searched.py``) a row has one run for each seed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from mtlbench.plan import keys
-from mtlbench.plan.blocks import Protocol
 from mtlbench.plan.dimensions import Dimension
 from mtlbench.plan.names import ONLY
-from mtlbench.plan.quasi import Setting, settings
-from mtlbench.plan.search_block import SearchBlock
 from mtlbench.plan.start import Start
 
-#: Bumped by hand when a selection is meant to choose otherwise from the same trials.
-SELECTION_VERSION = 1
+#: In a spec: the epochs after which a trial is stopped, to be ranked at a rung.
+STOP = "stop_after"
+#: In a spec: what it depends on whether the trial goes on beyond a rung.
+RUNG = "rung"
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,26 @@ class MeanOf:
 
     run: str
     key: str
+    stage: int = 1
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """The trial goes on if the choice at a rung (``selection`` is its key) keeps it; else it stays as it was there.
+
+    ``before`` is the same trial as it stood at that rung: its name below the experiment and its key.
+    """
+
+    row: str
+    trial: int
+    before: tuple[str, str]
+    selection: str
+    rung: int
+
+    @property
+    def stage(self) -> int:
+        """Trials climb to the first rung before anything else runs."""
+        return self.rung
 
 
 @dataclass(frozen=True)
@@ -35,6 +53,16 @@ class Chosen:
 
     row: str
     selection: str
+    stage: int = 2
+    rung: None = None
+
+
+Source = MeanOf | Promoted | Chosen
+
+
+def trial_name(number: int, rung: int | None = None) -> str:
+    """``trial<n>``, or ``trial<n>_rung<r>`` for the same trial only as far as a rung."""
+    return f"trial{number}" if rung is None else f"trial{number}_rung{rung}"
 
 
 @dataclass(frozen=True)
@@ -58,16 +86,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run of a row: ``trial`` is its number when it is one."""
+    """One training run of a row: ``trial`` is its number when it is one, ``rung`` the one as far as which it goes."""
 
     row: Row
     seed: int
     spec: Mapping[str, Any]
-    source: MeanOf | Chosen | None = None
+    source: Source | None = None
     trial: int | None = None
     start: Start | None = None
+    rung: int | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Of the spec."""
         return keys.key(self.spec)
@@ -75,69 +104,18 @@ class Run:
 
 def plain(rows: Sequence[Row], seeds: Sequence[int]) -> list[Run]:
     """The runs of an experiment without a search: one for each row and seed."""
-    first = {(row.name, seed): Run(row, seed, _seeded(row.spec, seed)) for row in _measured(rows) for seed in seeds}
+    first = {(row.name, seed): Run(row, seed, seeded(row.spec, seed)) for row in measured(rows) for seed in seeds}
     first |= {place: _started(run, first) for place, run in first.items() if run.row.start}
 
     def run(row: Row, seed: int) -> Run:
-        return _mean_of(row, first[f"{row.model}/{row.of}", seed], f"seed{seed}") if row.of else first[row.name, seed]
+        return mean_of(row, first[f"{row.model}/{row.of}", seed], f"seed{seed}") if row.of else first[row.name, seed]
 
     return [run(row, seed) for row in rows for seed in seeds]
 
 
-def searched(rows: Sequence[Row], seeds: Sequence[int], search: SearchBlock, baseline: str) -> list[Run]:
-    """The runs of an experiment with a search: all trials, then all final runs."""
-    tried = {row.name: _trials(row, search) for row in _measured(rows)}
-    for row in rows:
-        if row.of:
-            of = tried[f"{row.model}/{row.of}"]
-            tried[row.name] = [_mean_of(row, run, f"trial{number}") for number, run in enumerate(of)]
-    selection = keys.key(selection_spec({name: [run.key for run in runs] for name, runs in tried.items()}, search.rule))
-    reference = [run.key for row in rows if row.model == baseline for run in tried[row.name]]
-    trials = [run for row in rows for run in tried[row.name]]
-    finals = [
-        _final(row, seed, [run.key for run in tried[row.name]], reference, search.rule, selection)
-        for row in rows for seed in seeds
-    ]  # fmt: skip
-    return [*trials, *finals]
-
-
-def selection_spec(trials: Mapping[str, Sequence[str]], rule: str) -> dict[str, Any]:
-    """What a selection depends on: {row: keys of its trials} and the rule."""
-    return {"version": SELECTION_VERSION, "rule": rule, "trials": {row: list(found) for row, found in trials.items()}}
-
-
-def _measured(rows: Sequence[Row]) -> Iterator[Row]:
+def measured(rows: Sequence[Row]) -> Iterator[Row]:
     """Rows that take nothing from another."""
     return (row for row in rows if not row.of)
-
-
-def _trials(row: Row, search: SearchBlock) -> list[Run]:
-    found = settings(row.dimensions, search.trials, search.seed)
-    return [Run(row, search.seed, _trial(row.spec, setting, search), trial=i) for i, setting in enumerate(found)]
-
-
-def _trial(spec: Mapping[str, Any], setting: Setting, search: SearchBlock) -> dict[str, Any]:
-    training = spec["training"]
-    return _seeded({
-        **spec,
-        "training": {
-            **training, "epochs": search.epochs, "optimizer": {**training["optimizer"], **setting["optimizer"]},
-        },
-        "protocol": Protocol(name="held_out", share=search.held_out).model_dump(),
-        "model": _with_options(spec["model"], setting["model"]),
-        "weighting": _with_options(spec["weighting"], setting["weighting"]),
-    }, search.seed)  # fmt: skip
-
-
-def _final(row: Row, seed: int, trials: Sequence[str], reference: Sequence[str], rule: str, selection: str) -> Run:
-    alone = len(row.tasks) == 1  # judged by one metric alone, so by nothing of other rows
-    search = {
-        "version": SELECTION_VERSION,
-        "rule": rule,
-        "trials": list(trials),
-        "reference": [] if alone else list(reference),
-    }
-    return Run(row, seed, {**_seeded(row.spec, seed), "search": search}, Chosen(row.name, selection))
 
 
 def _started(run: Run, runs: Mapping[tuple[str, int], Run]) -> Run:
@@ -147,15 +125,12 @@ def _started(run: Run, runs: Mapping[tuple[str, int], Run]) -> Run:
     return replace(run, spec={**run.spec, "start": {task: one.key for task, one in given.items()}}, start=start)
 
 
-def _mean_of(row: Row, of: Run, name: str) -> Run:
+def mean_of(row: Row, of: Run, name: str) -> Run:
     """The same run as ``of`` with fixed weights in place of its weighting."""
     spec = {**of.spec, "weighting": {**row.spec["weighting"], "mean_of": of.key}}
     return Run(row, of.seed, spec, MeanOf(f"{of.row.name}/{name}", of.key), of.trial, of.start)
 
 
-def _seeded(spec: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def seeded(spec: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The spec of a row's run with this seed."""
     return {**spec, "seed": seed}
-
-
-def _with_options(block: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    return {**block, "options": {**block["options"], **options}}

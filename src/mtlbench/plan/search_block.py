@@ -45,6 +45,13 @@ class Space(Block):
     models: Annotated[dict[str, _Options], Field(description="{label: {option: range}}")] = {}
 
 
+class Rung(Block):
+    """Successive halving: a rung of the ladder that every row's trials climb, the worse ones only so far."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000_000, description="epochs after which the trials of a row are ranked")]
+    keep: Annotated[int, Field(ge=1, le=10_000, description="how many of every row go on, the best on held-out images")]
+
+
 class SearchBlock(Block):
     """The same chance for every row: equal trials on held-out images, one setting chosen, fresh seeds."""
 
@@ -62,3 +69,15 @@ class SearchBlock(Block):
     ]
     seed: Annotated[Seed, Field(description="seed of every trial; none of the final runs' seeds")] = 1000
     space: Space
+    rungs: Annotated[
+        list[Rung],
+        Field(description="successive halving: where the worse trials of every row are stopped; without, none is"),
+    ] = []
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_defaults(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Searches that stop nothing are written as they were before there was a choice."""
+        values = dump(self)
+        if not self.rungs:
+            values.pop("rungs", None)
+        return values

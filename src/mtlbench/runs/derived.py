@@ -1,8 +1,9 @@
 """Cells that take a setting from other results: what they train today, and whether a finished one took another.
 
 A final run of a search takes what ``mtlbench select`` chose for its row; a frozen weighting takes the mean weights of
-another run. The cell's key is a function of those results' keys; what is trained is an ordinary cell, with a key of
-its own in the store, so the same setting is never trained twice.
+another run; a trial goes on from a rung when it was kept there, else it is what it was by then. The cell's key is a
+function of those results' keys; what is trained is an ordinary cell, with a key of its own in the store, so the same
+setting is never trained twice.
 """
 
 import csv
@@ -16,7 +17,7 @@ from typing import Any
 from mtlbench.plan import keys, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.registry import entry
-from mtlbench.plan.rows import Chosen, MeanOf
+from mtlbench.plan.rows import RUNG, Chosen, MeanOf, Promoted
 from mtlbench.runs.manifest import TRAINED_AS, Manifest
 from mtlbench.system.errors import DamagedError, DataError, MtlbenchError
 from mtlbench.system.files import read_json
@@ -47,7 +48,10 @@ def resolved(cell: Cell) -> Cell:
     _check_starts(cell)
     if cell.source is None:
         return cell
-    spec = _chosen(cell, cell.source) if isinstance(cell.source, Chosen) else _averaged(cell, cell.source)
+    if isinstance(cell.source, MeanOf):
+        spec = _averaged(cell, cell.source)
+    else:
+        spec = _chosen(cell, cell.source) if isinstance(cell.source, Chosen) else _promoted(cell, cell.source)
     return replace(cell, spec=spec, key=keys.key(spec), source=None)
 
 
@@ -72,7 +76,9 @@ def stale(cell: Cell, manifest: Manifest) -> str:
     taken = manifest.facts.get(TRAINED_AS)
     if cell.source is None or today is None or (isinstance(taken, Mapping) and taken.get("key") == today.key):
         return ""
-    giver = "the selection" if isinstance(cell.source, Chosen) else cell.source.run
+    giver = cell.source.run if isinstance(cell.source, MeanOf) else "the selection"
+    if isinstance(cell.source, Promoted):
+        giver = f"the choice at rung {cell.source.rung}"
     return f"made with another setting than {giver} gives today; `mtlbench train --again {cell.path}`"
 
 
@@ -105,10 +111,12 @@ def _source(cell: Cell) -> Manifest:
     """The manifest that ``cell`` depends on, its files checked."""
     assert cell.needs is not None
     if not cell.needs.exists():
-        verb = f"select {cell.experiment}" if isinstance(cell.source, Chosen) else f"train {cell.needs.parent}"
+        rung = f" --rung {cell.source.rung}" if isinstance(cell.source, Promoted) else ""
+        verb = f"train {cell.needs.parent}" if isinstance(cell.source, MeanOf) else f"select {cell.experiment}{rung}"
+        what = "whether it goes on is said by" if isinstance(cell.source, Promoted) else "it takes its setting from"
         raise DataError(
-            f"{cell.path}: it takes its setting from {cell.needs}, which is not there. Let Snakemake make it, or run "
-            f"`mtlbench {verb}` first."
+            f"{cell.path}: {what} {cell.needs}, which is not there. Let Snakemake make it, or run `mtlbench {verb}` "
+            "first."
         )
     found = Manifest.read(cell.needs)
     for name in (SELECTION, "history.csv"):
@@ -136,6 +144,23 @@ def _chosen(cell: Cell, source: Chosen) -> dict[str, Any]:
         raise DamagedError(manifest.path.parent / SELECTION, f"without {error}") from None
     del found["search"]
     return found
+
+
+def _promoted(cell: Cell, source: Promoted) -> dict[str, Any]:
+    """The spec of the trial beyond a rung that kept it; else of what it was at that rung, which is finished."""
+    manifest = _source(cell)
+    try:
+        kept = source.trial in read_json(manifest.path.parent / SELECTION)["rows"][source.row]["kept"]
+    except (KeyError, TypeError) as error:
+        raise DamagedError(manifest.path.parent / SELECTION, f"without {error}") from None
+    if kept:
+        return {name: value for name, value in cell.spec.items() if name != RUNG}
+    run, key = source.before
+    before = places.cell(f"{cell.experiment}/{run}") / keys.manifest_name(key)
+    if not before.exists():
+        raise DataError(f"{cell.path}: it ended with {before}, which is not there. Let Snakemake make it, or run "
+                        f"`mtlbench train {cell.experiment}/{run}` first.")  # fmt: skip
+    return Manifest.read(before).trained_spec
 
 
 def _any_trial(cell: Cell, row: Mapping[str, Any]) -> Manifest:

@@ -27,6 +27,8 @@ _PROVENANCE = ("versions", "commit", "source")
 #: The fact that names the ordinary cell that was trained for one whose setting others gave: its key, its spec, and the
 #: digest of what the setting is from.
 TRAINED_AS = "trained_as"
+#: The status of a trial that is at a rung, or did not go on from one.
+STOPPED = "stopped"
 #: Facts that every cell's manifest has.
 _CELL = ("status", "data", "dataset")
 
@@ -106,7 +108,7 @@ class Manifest:
 
     @property
     def status(self) -> str:
-        """ "complete", or "diverged" for a training that met NaN."""
+        """ "complete", "diverged" for a training that met NaN, or STOPPED."""
         return str(self.facts.get("status", "complete"))
 
     @property

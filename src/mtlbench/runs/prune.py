@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from mtlbench.plan import grid, places
+from mtlbench.plan import grid, places, summaries
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.runs import derived
@@ -27,13 +27,15 @@ def prune(params: Params, say: Say, dry_run: bool = False) -> None:
             stale = cell is not None and folder == places.CELLS and _stale(path, cell)
             if cell is None or stale or (folder == places.CHECKPOINTS and not cell.folder.exists()):
                 _remove(path, say, dry_run)
-    keys_wanted = {(derived.resolved_or_none(cell) or cell).key for cell in wanted.values()}
+    keys_wanted = {(derived.resolved_or_none(cell) or cell).whole.key for cell in wanted.values()}
     for path in sorted(places.RESUME.glob("*")):
         if path.name not in keys_wanted:
             _remove(path, say, dry_run)
+    names = set(params.experiments)
+    names |= {places.selection(one, rung).name for one in params.experiments for rung in summaries.rungs(params, one)}
     for parent in (places.SUMMARIES, places.REPORTS, places.SELECTIONS):
         for path in sorted(parent.glob("*")):
-            if path.is_dir() and path.name not in params.experiments:
+            if path.is_dir() and path.name not in names:
                 _remove(path, say, dry_run)
 
 

@@ -2,8 +2,8 @@
 
 The rule ``primary_gain``: the trial with the largest mean over the tasks of the relative gain of the primary metric
 over the reference, the baseline's chosen trials (one network for each task, each chosen by its own primary metric).
-Equal scores: the one of fewer operations, then the earlier one. A trial that diverged counts as tried and is never
-chosen.
+Equal scores: the one of fewer operations, then the earlier one. A trial that diverged, or was stopped at a rung, counts
+as tried and is never chosen. At a rung the trials that got there are ranked by the same rule, as if they ended there.
 """
 
 import csv
@@ -15,7 +15,8 @@ from typing import Any
 from mtlbench.metrics.delta_m import delta_m
 from mtlbench.metrics.metric import Metric
 from mtlbench.plan.grid import Cell
-from mtlbench.runs.manifest import read_cell
+from mtlbench.plan.rows import STOP
+from mtlbench.runs.manifest import STOPPED, read_cell
 from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import read_json
 
@@ -33,6 +34,7 @@ class Trial:
     """What a trial says on the held-out images: ``epoch`` is the one that its protocol kept, ``values`` its metrics.
 
     ``spec`` is that of what was trained; ``flops`` of a forward pass on one image. Without numbers ``reason`` says why.
+    ``stopped_after``: the epochs that it was trained for when it is at a rung, or did not go on from one.
     """
 
     number: int
@@ -42,6 +44,7 @@ class Trial:
     flops: float
     epoch: int | None = None
     reason: str = ""
+    stopped_after: int | None = None
 
 
 def read_rows(cells: Sequence[Cell], metrics: Mapping[str, Sequence[Metric]]) -> dict[str, list[Trial]]:
@@ -57,7 +60,7 @@ def read_trial(cell: Cell, metrics: Mapping[str, Sequence[Metric]]) -> Trial:
     assert cell.trial is not None
     manifest = read_cell(cell)
     flops = float(manifest.facts.get("flops") or 0)
-    if manifest.status != "complete":
+    if manifest.status not in ("complete", STOPPED):
         return Trial(
             cell.trial, cell.key, manifest.trained_spec, {}, flops, reason=f"{manifest.status}: {manifest.reason}"
         )
@@ -66,7 +69,9 @@ def read_trial(cell: Cell, metrics: Mapping[str, Sequence[Metric]]) -> Trial:
             raise DamagedError(cell.folder / name, wrong)
     epoch = int(read_json(cell.folder / "metrics.json")["best_epoch"])
     values = held_out(cell.folder / "history.csv", epoch, {task: metrics[task] for task in cell.tasks})
-    return Trial(cell.trial, cell.key, manifest.trained_spec, values, flops, epoch)
+    spec = manifest.trained_spec
+    reason = f"{manifest.status}: {manifest.reason}" if manifest.status == STOPPED else ""
+    return Trial(cell.trial, cell.key, spec, values, flops, epoch, reason, spec.get(STOP))
 
 
 def held_out(history: Any, epoch: int, metrics: Mapping[str, Sequence[Metric]]) -> dict[str, dict[str, float]]:
@@ -94,6 +99,27 @@ def choose(
     return {"rule": "primary_gain", "text": TEXT, "reference": _plain(reference), "rows": found}
 
 
+def promote(
+    rows: Mapping[str, Sequence[Trial]],
+    reference_rows: Sequence[str],
+    metrics: Mapping[str, Sequence[Metric]],
+    epochs: int,
+    keep: int,
+) -> dict[str, Any]:
+    """The content of a rung's file: of each row the ``keep`` best trials of those trained for ``epochs``, best first.
+
+    Fewer where fewer have a score. The reference are the baseline's best trials at this rung; else as ``choose``.
+    """
+    reference = _reference({name: rows[name] for name in reference_rows}, metrics, epochs)
+    found = {}
+    for name, trials in rows.items():
+        scores = [score(trial.values, reference, metrics) for trial in trials]
+        kept = [trial.number for trial in _ranked(trials, scores, epochs)[:keep]]
+        found[name] = {"kept": kept, "trials": list(map(_evidence, trials, scores))}
+    rung = {"epochs": epochs, "keep": keep}
+    return {"rule": "primary_gain", "text": TEXT, "rung": rung, "reference": _plain(reference), "rows": found}
+
+
 def score(values: Values, reference: Values, metrics: Mapping[str, Sequence[Metric]]) -> float:
     """The mean over the tasks in ``values`` of the relative gain of the primary metric, in percent; NaN without one."""
     if not values:
@@ -102,7 +128,7 @@ def score(values: Values, reference: Values, metrics: Mapping[str, Sequence[Metr
 
 
 def _reference(
-    rows: Mapping[str, Sequence[Trial]], metrics: Mapping[str, Sequence[Metric]]
+    rows: Mapping[str, Sequence[Trial]], metrics: Mapping[str, Sequence[Metric]], epochs: int | None = None
 ) -> dict[str, dict[str, float]]:
     """{task: {metric: value}} of the best trial of each single-task network by its primary metric."""
     found: dict[str, dict[str, float]] = {}
@@ -110,7 +136,7 @@ def _reference(
         usable = [(trial, task, values) for trial in trials for task, values in trial.values.items()]
         # A gain over 1 or any other number orders the trials of one metric alike.
         ones = {task: dict.fromkeys(values, 1.0) for _, task, values in usable}
-        best = _best(trials, [score(trial.values, ones, metrics) for trial in trials])
+        best = next(iter(_ranked(trials, [score(trial.values, ones, metrics) for trial in trials], epochs)), None)
         if best is None:
             raise DataError(f"the baseline's {name} has no trial with numbers; widen search.space or lower its rates")
         for task, values in best.values.items():
@@ -119,33 +145,40 @@ def _reference(
                 if metric.primary and values[metric.name] == 0:
                     raise DataError(
                         f"the baseline's {name} reaches {metric.name} 0 on the held-out images, and no gain is "
-                        "relative to 0; give trials more epochs or hold out more images"
+                        "relative to 0; give trials (or rungs) more epochs or hold out more images"
                     )
     return found
 
 
 def _row(trials: Sequence[Trial], reference: Values, metrics: Mapping[str, Sequence[Metric]]) -> dict[str, Any]:
     scores = [score(trial.values, reference, metrics) for trial in trials]
-    best = _best(trials, scores)
-    evidence = [_evidence(trial, value) for trial, value in zip(trials, scores, strict=True)]
+    best = next(iter(_ranked(trials, scores)), None)
+    evidence = list(map(_evidence, trials, scores))
     if best is None:
-        return {"chosen": None, "reason": trials[0].reason or "no primary metric is defined", "trials": evidence}
+        lost = [trial.reason for trial in trials if trial.reason and trial.stopped_after is None]
+        return {"chosen": None, "reason": lost[0] if lost else "no primary metric is defined", "trials": evidence}
     chosen = {"optimizer": best.spec["training"]["optimizer"], "model": best.spec["model"],
               "weighting": best.spec["weighting"]}  # fmt: skip
     return {"chosen": best.number, **chosen, "trials": evidence}
 
 
-def _best(trials: Sequence[Trial], scores: Sequence[float]) -> Trial | None:
-    pairs = [(value, trial) for value, trial in zip(scores, trials, strict=True) if math.isfinite(value)]
-    return min(pairs, key=lambda pair: (-pair[0], pair[1].flops, pair[1].number))[1] if pairs else None
+def _ranked(trials: Sequence[Trial], scores: Sequence[float], epochs: int | None = None) -> list[Trial]:
+    """The trials with a score that were trained for ``epochs`` (None: to the end), best first."""
+    usable = [
+        (value, trial) for value, trial in zip(scores, trials, strict=True)
+        if math.isfinite(value) and trial.stopped_after == epochs
+    ]  # fmt: skip
+    return [trial for _, trial in sorted(usable, key=lambda pair: (-pair[0], pair[1].flops, pair[1].number))]
 
 
 def _evidence(trial: Trial, value: float) -> dict[str, Any]:
     spec = trial.spec
+    stopped = {} if trial.stopped_after is None else {"stopped_after": trial.stopped_after}
     return {
         "trial": trial.number,
         "key": trial.key,
         "score": value if math.isfinite(value) else None,
+        **stopped,
         "epoch": trial.epoch,
         "reason": trial.reason,
         "held_out": _plain(trial.values),

@@ -13,7 +13,7 @@ from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
 from mtlbench.runs import code, derived, store
-from mtlbench.runs.manifest import read_cell
+from mtlbench.runs.manifest import STOPPED, read_cell
 from mtlbench.runs.shipped import shipped
 from mtlbench.system.console import console
 from mtlbench.system.errors import DamagedError
@@ -24,6 +24,8 @@ from mtlbench.system.lease import announce, holder
 OTHER_CODE = ", other code"
 #: Added when it took another setting than the results that it depends on give today.
 OTHER_SETTING = ", other setting"
+#: The state of a trial that is at a rung, or did not go on from one.
+EARLY = "stopped early"
 #: Names the process of a run that is about to load its libraries, before it takes the cell's lease.
 STARTING = "starting.json"
 #: A run that lives but has not moved for this long (seconds) is shown as stalled.
@@ -44,8 +46,8 @@ class Position:
 
 @dataclass(frozen=True)
 class State:
-    """``name``: done or diverged (then perhaps OTHER_CODE or OTHER_SETTING), damaged, starting, running, stalled,
-    killed, stopped, failed, stored, shipped or pending. ``detail`` is for people.
+    """``name``: done, diverged or stopped early (then perhaps OTHER_CODE or OTHER_SETTING), damaged, starting, running,
+    stalled, killed, stopped, failed, stored, shipped or pending. ``detail`` is for people.
 
     ``seconds``: what a finished run took, or about what a running one has left.
     """
@@ -60,11 +62,12 @@ def state(cell: Cell) -> State:
     """Where one cell stands."""
     if cell.manifest.exists():
         return _finished(cell)
-    key = (derived.resolved_or_none(cell) or cell).key
-    if store.stored(key) is not None:
+    today = derived.resolved_or_none(cell) or cell
+    if store.stored(today.key) is not None:
         return State(cell, "stored", "finished before; the next run links it in without training")
     if shipped(cell.key) is not None:
         return State(cell, "shipped", "finished elsewhere; the next run takes its small files, without weights")
+    key = today.whole.key
     work = places.work_folder(key)
     by = holder(places.cell_lease(key))
     progress = _position(work / "progress.json")
@@ -92,7 +95,7 @@ def state(cell: Cell) -> State:
 @contextmanager
 def starting(cell: Cell) -> Iterator[None]:
     """Inside the block this process tells that it is about to train the cell: loading the libraries takes seconds."""
-    mark = places.work_folder((derived.resolved_or_none(cell) or cell).key) / STARTING
+    mark = places.work_folder((derived.resolved_or_none(cell) or cell).whole.key) / STARTING
     with suppress(OSError):
         announce(mark)
     try:
@@ -106,7 +109,7 @@ def starting(cell: Cell) -> Iterator[None]:
 def failure_reason(cell: Cell) -> str | None:
     """Why the last run of a cell failed, None when it did not (or what it left is damaged)."""
     with suppress(FileNotFoundError, DamagedError, KeyError, TypeError):
-        key = (derived.resolved_or_none(cell) or cell).key
+        key = (derived.resolved_or_none(cell) or cell).whole.key
         return str(read_json(places.work_folder(key) / "failure.json")["reason"])
     return None
 
@@ -120,7 +123,7 @@ def watch(params: Callable[[], Params], experiment: str | None, seconds: float) 
     with suppress(KeyboardInterrupt):
         while True:
             out.clear()
-            if all(one.name in _ENDED or one.name.startswith("done") for one in show(params(), experiment)):
+            if all(one.name in _ENDED or one.name.startswith(("done", EARLY)) for one in show(params(), experiment)):
                 return
             time.sleep(seconds)
 
@@ -183,7 +186,7 @@ def _finished(cell: Cell) -> State:
         manifest = read_cell(cell)
     except DamagedError as error:
         return State(cell, "damaged", str(error))
-    name = "done" if manifest.status == "complete" else "diverged"
+    name = {"complete": "done", STOPPED: EARLY}.get(manifest.status, "diverged")
     if other := derived.stale(cell, manifest):
         name, detail = name + OTHER_SETTING, other
     elif files := code.differences(manifest):

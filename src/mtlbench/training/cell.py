@@ -9,7 +9,7 @@ from mtlbench.runs import derived, shipped, store
 from mtlbench.runs.manifest import read_cell
 from mtlbench.system.errors import BusyError, DivergedError
 from mtlbench.system.lease import Lease, lease
-from mtlbench.training import tracking
+from mtlbench.training import checkpoint, rung, tracking
 from mtlbench.training.processes.launch import device_names, launch
 from mtlbench.training.progress import event_log
 from mtlbench.training.run import take_part
@@ -34,13 +34,16 @@ def run_cell(
         try:
             trained = derived.resolved(cell)
             facts = derived.facts(cell, trained)
-            with lease(places.cell_lease(trained.key), cell.path, wait, logger.warning) as holder:
+            with lease(places.cell_lease(trained.whole.key), cell.path, wait, logger.warning) as holder:
                 if again:
                     store.remove(trained.key)
+                    rung.forget(trained)
                 if again or not (cell.manifest.exists() or store.place(cell, trained, facts) or shipped.take(cell)):
                     _train_into_store(trained, runtime, holder, record_divergence)
                     store.place(cell, trained, facts)
                     again = False
+                if trained.recipe.stop_after is None or trained.recipe.stop_after != cell.recipe.stop_after:
+                    checkpoint.remove(places.work_folder(trained.whole.key))  # it does not go on
         except derived.NothingToTrainError as error:
             if not record_divergence:
                 raise DivergedError(str(error)) from None
@@ -54,6 +57,7 @@ def run_cell(
 
 def _train_into_store(cell: Cell, runtime: Runtime, holder: Lease, record_divergence: bool) -> None:
     tracking.use(runtime.tracker)
-    with event_log(cell, places.work_folder(cell.key)):
+    with event_log(cell.whole, places.work_folder(cell.whole.key)):
         devices = device_names(runtime, cell.recipe.training.processes)
-        launch(devices, take_part, cell, runtime, holder, record_divergence)
+        part = take_part if cell.recipe.stop_after is None else rung.take_part
+        launch(devices, part, cell, runtime, holder, record_divergence)

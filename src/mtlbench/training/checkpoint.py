@@ -61,6 +61,12 @@ def remove(folder: Path) -> None:
             path.unlink()
 
 
+def keep_newest(folder: Path) -> None:
+    """Remove all checkpoints but the newest: the run waits, and many others with it."""
+    for path in [*_found(folder)[1:], *folder.glob(f"{_ASIDE}state-*.pt")]:
+        path.unlink(missing_ok=True)
+
+
 def _read(path: Path, device: torch.device) -> tuple[Any, str]:
     """(content, "") or (None, what is wrong with the file)."""
     match = _NAME.fullmatch(path.name)

@@ -10,20 +10,31 @@ from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment, Params
 from mtlbench.runs.dataset import DatasetFacts
 from mtlbench.runs.manifest import read_cell
-from mtlbench.runs.select import choose, read_rows
+from mtlbench.runs.select import choose, promote, read_rows
 from mtlbench.tasks import make_tasks
 
 #: Relative difference of a score that another version of NumPy may make from the same files.
 TOLERANCE = 1e-9
 
 
-def choice(params: Params, name: str) -> dict[str, Any]:
-    """The content of selection.json; the trials must be there. DamagedError, DataError as in ``runs/select.py``."""
-    trials = [cell for cell in grid.every_cell(params, name) if cell.trial is not None]
+def choice(params: Params, name: str, rung: int | None = None) -> dict[str, Any]:
+    """The content of selection.json, with ``rung`` (from 1) of that one's.
+
+    The trials must be there. DamagedError, DataError as in ``runs/select.py``.
+    """
+    trials = grid.trials(params, name, rung)
     wanted = grid.experiment(params, name)
     metrics = _metrics(trials[0], wanted)
     baseline = [f"{wanted.baseline}/{ONLY}{task}" for task in wanted.tasks]
-    return choose(read_rows(trials, metrics), baseline, metrics)
+    read = read_rows(trials, metrics)
+    assert wanted.search is not None
+    rungs = wanted.search.rungs
+    if rung is not None:
+        return promote(read, baseline, metrics, rungs[rung - 1].epochs, rungs[rung - 1].keep)
+    found = choose(read, baseline, metrics)
+    if rungs:
+        found |= {"epochs": wanted.search.epochs, "rungs": [one.model_dump() for one in rungs]}
+    return found
 
 
 def same(one: Any, other: Any) -> bool:

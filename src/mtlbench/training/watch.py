@@ -27,7 +27,7 @@ def watched(cell: Cell, trainer: Trainer, holder: Lease, continued: bool) -> Ite
         logger.info("%s: continuing in epoch %d after step %d %s", cell.path, trainer.epoch + 1, trainer.step, place)
     else:
         logger.info("%s: starting %s", cell.path, place)
-    epochs = trainer.training.epochs
+    epochs = cell.recipe.stop_after or trainer.training.epochs
     with ExitStack() as stack:
         signals = stack.enter_context(StopSignal())
         show = stack.enter_context(progress_bar(cell.path)) if sys.stderr.isatty() else None

@@ -2,7 +2,8 @@
 
 Every trial evaluates the test set once, with the network of its best held-out epoch. The oracle takes the trial with
 the largest mean gain of the primary metrics on the test images over the baseline's chosen trials there: the rule of the
-selection, on the wrong images. Protocols that select so are named after DomainBed (Gulrajani and Lopez-Paz, ICLR 2021).
+selection, on the wrong images. A trial that was stopped at a rung has not seen them. Protocols that select so are named
+after DomainBed (Gulrajani and Lopez-Paz, ICLR 2021).
 """
 
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ def oracles(analysis: Analysis) -> list[Oracle]:
 
 def _oracle(analysis: Analysis, row: Tuned, reference: Values) -> Oracle | None:
     tested, chosen = _tested(row), _chosen(row)
-    if not chosen or len(tested) < len(row.scores) - row.lost:
+    if not chosen or len(tested) < np.isfinite(np.delete(row.scores, list(row.stopped))).sum():
         return None
     columns = [column for column in analysis.grid.columns if column.task in chosen]
     primary = [column for column in columns if column.metric.primary]

@@ -17,7 +17,8 @@ class SearchCost:
 
     ``trials`` and ``finals`` are hours of wall clock on the device, NaN where a manifest does not say; those of a trial
     that diverged count. ``best`` (k,) is the expected best held-out score of k trials in percent (of a single-task row
-    the mean over its tasks' networks), ``hours`` (k,) what k trials take on average.
+    the mean over its tasks' networks), ``hours`` (k,) what k trials take on average. ``stopped`` trials were stopped
+    early; they count with their own hours.
     """
 
     row: Row
@@ -25,6 +26,7 @@ class SearchCost:
     finals: float
     best: np.ndarray
     hours: np.ndarray
+    stopped: int = 0
 
     @property
     def total(self) -> float:
@@ -53,7 +55,8 @@ def _cost(row: Row, networks: list[Tuned]) -> SearchCost:
     best = np.mean([expected_best(one.scores)[: len(numbers)] for one in networks], axis=0)
     seconds = cost(row).device_seconds if not row.missing else None
     finals = float("nan") if seconds is None else seconds / 3600
-    return SearchCost(row, tried, finals, best, tried * numbers / max(counts))
+    stopped = sum(len(one.stopped) for one in networks)
+    return SearchCost(row, tried, finals, best, tried * numbers / max(counts), stopped)
 
 
 def _hours(run: LoadedCell | None) -> float:

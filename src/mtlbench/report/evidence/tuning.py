@@ -4,7 +4,7 @@ Scores and gains are on the held-out images; the content of selection.json is th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ class Tuned:
     ``gains`` (trials, tasks) are of each task's primary metric over the reference in percent, positive is better.
     ``settings`` are the values of the options that differ between the trials, one mapping for each trial. ``runs`` are
     the trials' files, None where they are not those of the selection. ``fixed``: weights searched over the simplex.
+    ``stopped``: {trial: the epochs after which it was stopped at a rung}; its score is what it had by then, and it has
+    no gains, because nothing says where it would have ended.
     """
 
     model: str
@@ -39,6 +41,7 @@ class Tuned:
     gains: np.ndarray
     settings: tuple[Mapping[str, Any], ...]
     runs: tuple[LoadedCell | None, ...]
+    stopped: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def single_task(self) -> bool:
@@ -63,13 +66,15 @@ def _row(grid: Grid, name: str, row: Mapping[str, Any], reference: Mapping[str, 
     trials = row["trials"]
     scores = np.array([np.nan if one["score"] is None else one["score"] for one in trials], float)
     columns = [column for column in grid.columns if column.metric.primary]
-    gains = [[gain(one["held_out"], reference, column) for column in columns] for one in trials]
+    stopped = {at: int(one["stopped_after"]) for at, one in enumerate(trials) if "stopped_after" in one}
+    ended = [{} if at in stopped else one["held_out"] for at, one in enumerate(trials)]
+    gains = [[gain(values, reference, column) for column in columns] for values in ended]
     runs = {one.cell.key: one for one in grid.trials.get(name, ())}
     return Tuned(
         model, weighting, _title(grid, model, weighting),
         any(fixed_weights(one) and (one.model, one.weighting) == (model, weighting) for one in grid.rows),
         row["chosen"], scores, np.array(gains, float).reshape(len(trials), len(columns)), tuple(_settings(trials)),
-        tuple(runs.get(one["key"]) for one in trials),
+        tuple(runs.get(one["key"]) for one in trials), stopped,
     )  # fmt: skip
 
 
@@ -109,6 +114,7 @@ def expected_best(scores: np.ndarray) -> np.ndarray:
 
     Dodge et al., "Show Your Work", EMNLP 2019 (arXiv 1909.03004), eq. 2 to 5: the largest of k draws is at most the
     i-th smallest score with probability (i / n)^k. A trial without numbers counts as tried, as bad as the worst other.
+    With trials that were stopped at rungs it is rather too low for a search that stops none: their scores are early.
     """
     count = len(scores)
     if not np.isfinite(scores).any():

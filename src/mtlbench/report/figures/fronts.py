@@ -54,11 +54,12 @@ def _front(analysis: Analysis, model: str, rows: list[Tuned], folder: Path) -> P
         legend_above(figure, handles)
         steps = " Steps: the front of fixed weights; to the left and below, one of them is better in both tasks."
         line = steps if fixed is not None else ""
+        left_out = " Trials that were stopped early are left out." if any(row.stopped for row in rows) else ""
         caption = (
             f"{titles.get(model, model)}, task against task: gain of the primary metrics over the baseline's chosen "
             "trials on the held-out images, up and to the right is better. Grey: every trial of every weighting."
             f"{line} Dots: the trial that each weighting chose. Every point is one run: how far points move from seed "
-            "to seed is not shown."
+            f"to seed is not shown.{left_out}"
         )
         alt = f"Scatter plots of {len(pairs)} pairs of tasks with the choices of {len(named)} weightings"
         return save(figure, folder, f"search_front_{model}", caption, alt)

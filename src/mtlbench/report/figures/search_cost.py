@@ -78,13 +78,17 @@ def _caption(rows: list[SearchCost], named: int) -> str:
     devices = sorted({device for one in rows for device in _devices(one)})
     grey = f" Grey: the other {len(rows) - named} rows." if len(rows) > named else ""
     where = ", ".join(devices) or "an unknown device"
+    early = (
+        " Trials that were stopped early count with what they took and the score that they had by then, rather too low."
+        if any(one.stopped for one in rows) else ""
+    )  # fmt: skip
     return (
         "Quality against hours, the search included. Left: the expected best held-out score of 1, 2, ... trials over "
         "what as many trials take on average. Right: the final runs on the test images over the hours of all trials "
         "and final runs of the row; squares: single-task networks. A single-task row adds up its networks, and its "
         "score is the mean over them. Trials that diverged count; a row of frozen mean weights also needs the runs "
         f"whose means it takes, which are not counted. Hours of wall clock on {where}: they depend on what else it "
-        f"did. Logarithmic axes of hours.{grey}"
+        f"did. Logarithmic axes of hours.{early}{grey}"
     )
 
 

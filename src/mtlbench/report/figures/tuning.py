@@ -16,6 +16,11 @@ from mtlbench.system.colours import COLOURS
 #: Panels of the small multiples.
 MOST_PANELS = 24
 _SCORE = "held-out score [%]"
+_MARK = "Grey triangles: trials that were stopped early, with the score that they had by then."
+_BOUND = (
+    "Trials that were stopped early count with the score that they had by then, so the lines are rather too low for a "
+    "search that stops none."
+)
 
 
 def multi_task(analysis: Analysis) -> list[Tuned]:
@@ -48,7 +53,7 @@ def best_of_trials(analysis: Analysis, folder: Path) -> Picture | None:
             "Expected best score of k of the trials (Dodge et al. 2019): what a search with fewer trials would have "
             "reached. Score: mean relative gain of the tasks' primary metrics over the baseline's chosen trials on the "
             "held-out images. A trial that diverged counts as tried, as bad as the row's worst. Lines that cross mean "
-            f"that the order depends on how much was tuned.{_others(rows, len(COLOURS), 'Grey')}"
+            f"that the order depends on how much was tuned.{_early(rows, _BOUND)}{_others(rows, len(COLOURS), 'Grey')}"
         )
         values = "; ".join(f"{row.title} {number(expected_best(row.scores)[-1], 1)} %" for row in rows)
         return save(figure, folder, "search_best", caption, f"Rising lines over the trials, ending at: {values}")
@@ -70,18 +75,21 @@ def rates(analysis: Analysis, folder: Path) -> Picture | None:
         figure.supxlabel("learning rate", fontsize=8.5)
         figure.supylabel(_SCORE, fontsize=8.5)
         total = len([row for row in multi_task(analysis) if RATE in row.settings[0]])
+        best = f" The best {len(rows)} of {total} rows." if total > len(rows) else ""
         caption = (
             "Score of every trial over its learning rate, best rows first, all on one scale; other options vary too. "
             "Filled: the chosen trial. Crosses at the lower edge: trials that diverged. A narrow peak is a method that "
-            f"must be tuned.{f' The best {len(rows)} of {total} rows.' if total > len(rows) else ''}"
+            f"must be tuned.{_early(rows, _MARK)}{best}"
         )
         return save(figure, folder, "search_rates", caption, f"Scatter plots for {len(rows)} rows of a search")
 
 
 def _rate_panel(axes: Any, row: Tuned, name: str) -> None:
     x = np.array([float(one[RATE]) for one in row.settings])
-    known = np.isfinite(row.scores)
-    axes.plot(x[known], row.scores[known], "o", color=COLOURS[0], markerfacecolor="white", markersize=4.5)
+    known, early = np.isfinite(row.scores), np.isin(np.arange(len(x)), list(row.stopped))
+    axes.plot(x[early], row.scores[early], "v", color=QUIET, markersize=4.5)
+    whole = known & ~early
+    axes.plot(x[whole], row.scores[whole], "o", color=COLOURS[0], markerfacecolor="white", markersize=4.5)
     if row.chosen is not None:
         axes.plot([x[row.chosen]], [row.scores[row.chosen]], "o", color=COLOURS[0], markersize=5.5)
     axes.plot(x[~known], np.full((~known).sum(), 0.03), "x", color=COLOURS[1], transform=axes.get_xaxis_transform())
@@ -90,6 +98,10 @@ def _rate_panel(axes: Any, row: Tuned, name: str) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_title(textwrap.fill(name, 24), fontsize=8)
     tidy(axes, "both")
+
+
+def _early(rows: list[Tuned], text: str) -> str:
+    return f" {text}" if any(row.stopped for row in rows) else ""
 
 
 def _others(rows: list[Tuned], named: int, how: str) -> str:

@@ -1,5 +1,6 @@
 """The tables and sentences of the section on tuning."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.fronts import Count, Standing, standings
+from mtlbench.report.evidence.halving import Halving, halving
 from mtlbench.report.evidence.oracle import Oracle, oracles
 from mtlbench.report.evidence.search_cost import search_costs
 from mtlbench.report.evidence.tuning import RATE, Tuned
@@ -14,13 +16,14 @@ from mtlbench.report.rows.text import DASH, number, task_title
 
 
 def tuning_tables(analysis: Analysis) -> dict[str, Any]:
-    """What the section shows: records as text, and sentences ("edge", "above", "flattery").
+    """What the section shows: records as text, and sentences ("halving", "edge", "above", "flattery").
 
     Every list is empty and every sentence "" where there is nothing to show; all of them without a search.
     """
     standing, oracle = standings(analysis), oracles(analysis)
     return {
         "chosen": chosen_settings(analysis),
+        "halving": halving_sentence(halving(analysis.tuned, analysis.grid.input.selection)),
         "edge": edge_sentence(analysis.tuned),
         "front": [_front(one) for one in standing],
         "above": above_sentence(standing),
@@ -39,14 +42,36 @@ def chosen_settings(analysis: Analysis) -> list[dict[str, Any]]:
             "values": _values(row),
             "score": DASH if row.chosen is None else number(float(row.scores[row.chosen]), 2),
             "lost": str(row.lost),
+            "stopped": ", ".join(f"{count} after {epochs}" for epochs, count in sorted(_counts(row).items())),
         }
         for row in analysis.tuned
     ]
 
 
+def _counts(row: Tuned) -> Counter[int]:
+    """{epochs: how many trials were stopped after so many}."""
+    return Counter(row.stopped.values())
+
+
+def halving_sentence(found: Halving | None) -> str:
+    """The rule by which trials were stopped, how many were, and what that saved; "" where none can be."""
+    if found is None:
+        return ""
+    rule = ", then ".join(f"after {rung['epochs']} epochs the best {rung['keep']} went on" for rung in found.rungs)
+    count = sum(found.stopped.values())
+    parts = ", ".join(f"{number} after {epochs}" for epochs, number in sorted(found.stopped.items()))
+    hours = f", about {number(found.hours, 2)} hours" if found.hours is not None else ""
+    return (
+        f"The worse trials were stopped early, by one rule for all rows (successive halving): {rule}, ranked as the "
+        f"selection ranks, by what they had on the held-out images until then. {count} of {found.trials} trials were "
+        f"stopped ({parts or 'none'}), which saved {found.saved} of {found.planned} epochs{hours}. They count as "
+        "tried; only trials that ran to the end could be chosen; one that starts slowly may have been lost."
+    )
+
+
 def _values(row: Tuned) -> list[str]:
     if row.chosen is None:
-        return ["every trial diverged"]
+        return ["every trial that ran to its end diverged" if row.stopped else "every trial diverged"]
     return [text for name, value in row.settings[row.chosen].items() for text in _texts(name.replace("_", " "), value)]
 
 

@@ -57,7 +57,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         papers=_papers(cells),
         searched=experiment.search is not None,
         selection=selection,
-        trials={} if selection is None else _trials(grid.every_cell(params, name), titles, sources),
+        trials={} if selection is None else _trials(grid.trials(params, name), titles, sources),
         remarks=(
             *unequal_data({path: one.data for path, one in manifests.items()}),
             *damage,
@@ -131,9 +131,8 @@ def _trials(
     """The trials of every row (``model/weighting``) by number."""
     found: dict[str, tuple[CellInput, ...]] = {}
     for cell in cells:
-        if cell.trial is not None:
-            name = f"{cell.model}/{cell.weighting}"
-            found[name] = (*found.get(name, ()), _cell_input(cell, _finished(cell), titles, sources))
+        name = f"{cell.model}/{cell.weighting}"
+        found[name] = (*found.get(name, ()), _cell_input(cell, _finished(cell), titles, sources))
     return found
 
 
