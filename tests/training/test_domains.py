@@ -10,7 +10,7 @@ import torch
 
 from mtlbench import pipeline
 from mtlbench.plan import extensions, grid, places
-from mtlbench.plan.matching import check_norms
+from mtlbench.plan.matching import with_norms
 from mtlbench.plan.params import load
 from mtlbench.runs import code
 from mtlbench.system.errors import DataError, Interrupted, ParamsError
@@ -246,7 +246,15 @@ def test_domains_are_refused_where_all_tasks_share_their_images(project: Path, e
     with pytest.raises(ParamsError, match=r"training\.domains: expected null, because all tasks of 'rooms' share"):
         grid.cells(load(), "tiny")
     with pytest.raises(ParamsError, match=r"m\.batch_norm: expected shared, because all tasks of the data share"):
-        check_norms({"batch_norm": "affine"}, domains=False, where="m")
+        with_norms({"batch_norm": "affine"}, domains=False, started=False, where="m")
+
+
+def test_domains_have_statistics_of_their_own_unless_they_are_told_otherwise(shapes: Path, edit) -> None:
+    edit("      linear: {}", "      wrn_split: {width: 0.0625}\n      told: {kind: wrn_split, batch_norm: shared}")
+    found = {cell.model: cell.recipe.model.options.get("batch_norm") for cell in grid.cells(load(), "tiny")}
+    assert found == {"linear_single": None, "wrn_split": "statistics", "told": "shared"}
+    assert with_norms({"batch_norm": None}, domains=False, started=False, where="") == {"batch_norm": "shared"}
+    assert with_norms({"batch_norm": None}, domains=True, started=True, where="") == {"batch_norm": "shared"}
 
 
 def test_the_code_of_a_domain_s_task_is_part_of_the_record(shapes: Path) -> None:

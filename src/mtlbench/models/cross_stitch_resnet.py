@@ -26,6 +26,6 @@ class CrossStitchResNet(StitchedClassifier):
         *,
         depth: Depth = 50,
         weights: Weights = "none",
-        batch_norm: BatchNorm = "shared",
+        batch_norm: BatchNorm = None,
     ) -> None:
         super().__init__(tasks, ResNetBackbone(depth, weights, dilated=False), batch_norm)

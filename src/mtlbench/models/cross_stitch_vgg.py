@@ -27,6 +27,6 @@ class CrossStitchVGG(StitchedClassifier):
         depth: VGGDepth = 16,
         weights: Weights = "none",
         width: Width = 1.0,
-        batch_norm: BatchNorm = "shared",
+        batch_norm: BatchNorm = None,
     ) -> None:
         super().__init__(tasks, VGGBackbone(depth, weights, width), batch_norm)

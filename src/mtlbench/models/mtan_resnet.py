@@ -35,7 +35,7 @@ class MTANResNet(Classifier):
         *,
         depth: Depth = 50,
         weights: Weights = "none",
-        batch_norm: BatchNorm = "shared",
+        batch_norm: BatchNorm = None,
     ) -> None:
         super().__init__(tasks)
         self.backbone = ResNetBackbone(depth, weights, dilated=False)

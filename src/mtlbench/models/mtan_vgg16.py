@@ -36,7 +36,7 @@ class MTANVGG16(Classifier):
         *,
         weights: Weights = "none",
         width: Width = 1.0,
-        batch_norm: BatchNorm = "shared",
+        batch_norm: BatchNorm = None,
     ) -> None:
         super().__init__(tasks)
         self.backbone = VGGBackbone(16, weights, width)

@@ -23,7 +23,7 @@ class SplitResNet(TrunkClassifier):
         *,
         depth: Depth = 50,
         weights: Weights = "none",
-        batch_norm: BatchNorm = "shared",
+        batch_norm: BatchNorm = None,
     ) -> None:
         trunk = ResNetBackbone(depth, weights, dilated=False)
         super().__init__(tasks, trunk, trunk.channels[-1], batch_norm)

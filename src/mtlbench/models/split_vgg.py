@@ -24,7 +24,7 @@ class SplitVGG(TrunkClassifier):
         depth: VGGDepth = 16,
         weights: Weights = "none",
         width: Width = 1.0,
-        batch_norm: BatchNorm = "shared",
+        batch_norm: BatchNorm = None,
     ) -> None:
         trunk = VGGBackbone(depth, weights, width)
         super().__init__(tasks, trunk, trunk.channels[-1], batch_norm)

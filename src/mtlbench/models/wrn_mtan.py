@@ -34,7 +34,7 @@ class WRNMTAN(Classifier):
         tasks: Mapping[str, int],
         *,
         width: Width = 1.0,
-        batch_norm: BatchNorm = "shared",
+        batch_norm: BatchNorm = None,
     ) -> None:
         super().__init__(tasks)
         self.backbone = WideResNetBackbone(width)

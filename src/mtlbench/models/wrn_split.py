@@ -22,7 +22,7 @@ class WRNSplit(TrunkClassifier):
         tasks: Mapping[str, int],
         *,
         width: Width = 1.0,
-        batch_norm: BatchNorm = "shared",
+        batch_norm: BatchNorm = None,
     ) -> None:
         trunk = WideResNetBackbone(width)
         super().__init__(tasks, trunk, trunk.channels[-1], batch_norm)

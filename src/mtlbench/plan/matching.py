@@ -25,13 +25,21 @@ def check_model(kind: str, tasks: Mapping[str, Mapping[str, Any]], wanted: Seque
             )
 
 
-def check_norms(options: Mapping[str, Any], domains: bool, where: str) -> None:
-    """Raise ParamsError for BatchNorm layers of domains (``batch_norm``) where all tasks share their images."""
-    if not domains and options.get("batch_norm", "shared") != "shared":
+def with_norms(options: Mapping[str, Any], domains: bool, started: bool, where: str) -> dict[str, Any]:
+    """A model's options with ``batch_norm`` as it is chosen, or as suits the data where it is null.
+
+    ``started``: its towers start from single-task networks, which have one for all. Raises ParamsError for BatchNorm
+    layers of domains where all tasks share their images.
+    """
+    if "batch_norm" not in options:
+        return dict(options)
+    chosen = options["batch_norm"] or ("statistics" if domains and not started else "shared")
+    if not domains and chosen != "shared":
         raise ParamsError(
             f"{where}.batch_norm: expected shared, because all tasks of the data share their images; found "
-            f"'{options['batch_norm']}', which is for batches of one domain"
+            f"'{chosen}', which is for batches of one domain"
         )
+    return {**options, "batch_norm": chosen}
 
 
 def check_domains(experiment: Experiment, domains: bool, where: str) -> None:

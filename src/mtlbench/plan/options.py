@@ -71,10 +71,10 @@ Weights = Annotated[
 ]
 #: Of networks whose domains share BatchNorm layers.
 BatchNorm = Annotated[
-    Literal["shared", "statistics", "affine"],
+    Literal["shared", "statistics", "affine"] | None,
     Field(
-        description="BatchNorm of what domains share: one for all, with running statistics for each, "
-        "or also with scale and offset for each"
+        description="BatchNorm of what domains share: one for all, with running statistics for each, or also with "
+        "scale and offset for each; null: statistics where tasks have images of their own, else shared"
     ),
 ]
 #: Of the DeepLab heads.

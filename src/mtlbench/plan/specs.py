@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mtlbench.plan import dimensions, frozen, parts, phases, start, task_options
-from mtlbench.plan.matching import check_domains, check_model, check_norms
+from mtlbench.plan.matching import check_domains, check_model, with_norms
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment
 from mtlbench.plan.prepared import PreparedDataset
@@ -41,7 +41,7 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
     for label, block in grid.models.items():
         model = _resolve("models", label, block, f"{where}.models.{label}")
         check_model(model["kind"], known, grid.tasks, f"{where}.models.{label}")
-        check_norms(model["options"], made.domains, f"{where}.models.{label}")
+        model["options"] = with_norms(model["options"], made.domains, bool(start.of(block)), f"{where}.models.{label}")
         _check_size(model["kind"], made.size, f"{where}.models.{label}")
         single = entry("models", model["kind"]).constants.get("single_task", False)
         training = parts.of_model(grid.training.model_dump(), model["kind"])

@@ -35,7 +35,7 @@ def check(label: str, models: Mapping[str, Mapping[str, Any]], search: bool, whe
         return
     if not constants(label, block).get("towers"):
         raise ParamsError(f"{where}: the model has no towers that single-task networks could start; take it away")
-    if block.get("batch_norm", "shared") != "shared":
+    if block.get("batch_norm") not in (None, "shared"):
         raise ParamsError(
             f"{where}: expected batch_norm: shared, as in single-task networks, whose layers fill the towers"
         )

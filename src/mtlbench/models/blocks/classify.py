@@ -30,7 +30,9 @@ def class_heads(inputs: int, tasks: Mapping[str, int]) -> nn.ModuleDict:
 class TrunkClassifier(Classifier):
     """One trunk for all tasks and a classifier for each; with one task it is a single-task network."""
 
-    def __init__(self, tasks: Mapping[str, int], trunk: nn.Module, channels: int, batch_norm: str = "shared") -> None:
+    def __init__(
+        self, tasks: Mapping[str, int], trunk: nn.Module, channels: int, batch_norm: str | None = None
+    ) -> None:
         super().__init__(tasks)
         self.trunk = trunk
         self.heads = class_heads(channels, self.tasks)

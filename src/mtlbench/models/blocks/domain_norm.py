@@ -31,12 +31,12 @@ class DomainBatchNorm(nn.Module):
 class DomainNorms:
     """Which domain's statistics the :class:`DomainBatchNorm` layers of a network use now.
 
-    ``how``: "shared" leaves the parts as they are; "statistics" and "affine" exchange every BatchNorm of ``parts``
-    (in place; none may be one itself) for a :class:`DomainBatchNorm` of ``domains``.
+    ``how``: "shared" or None leaves the parts as they are; "statistics" and "affine" exchange every BatchNorm of
+    ``parts`` (in place; none may be one itself) for a :class:`DomainBatchNorm` of ``domains``.
     """
 
-    def __init__(self, how: str, domains: Sequence[str], *parts: nn.Module) -> None:
-        self.each = how != "shared"
+    def __init__(self, how: str | None, domains: Sequence[str], *parts: nn.Module) -> None:
+        self.each = how not in (None, "shared")
         self.domain = domains[0]
         for part in parts if self.each else ():
             _exchange(part, lambda norm: DomainBatchNorm(norm, domains, self, affine=how == "affine"))

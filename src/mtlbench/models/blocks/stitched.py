@@ -19,7 +19,9 @@ class StitchedClassifier(Classifier):
     All towers see the same image and feed each other, so ``only`` saves the other tasks' classifiers and no more.
     """
 
-    def __init__(self, tasks: Mapping[str, int], backbone: ResNetBackbone | VGGBackbone, batch_norm: str) -> None:
+    def __init__(
+        self, tasks: Mapping[str, int], backbone: ResNetBackbone | VGGBackbone, batch_norm: str | None
+    ) -> None:
         super().__init__(tasks)
         self.backbones = nn.ModuleDict({task: copy.deepcopy(backbone) for task in self.tasks})
         self.units = nn.ModuleList(CrossStitch(self.tasks, count) for count in backbone.channels)
