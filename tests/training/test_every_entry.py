@@ -9,6 +9,7 @@ from mtlbench import pipeline
 from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.plan.registry import entries
+from mtlbench.runs.manifest import Manifest
 from mtlbench.system.errors import ParamsError
 from mtlbench.system.files import read_json
 from mtlbench.training.cell import run_cell
@@ -53,6 +54,20 @@ def test_every_multi_task_model_trains_two_epochs(project, edit, name: str) -> N
     edit("epochs: 3", "epochs: 2")
     edit("segnet_split: {width: 0.0625}", f"m: {{kind: {name}, {small(name)}}}")
     train("m", "equal")
+
+
+@pytest.mark.slow
+def test_a_tree_that_was_found_is_told_and_can_be_trained(project, edit) -> None:
+    edit("epochs: 3", "epochs: 2")
+    edit("segnet_split: {width: 0.0625}", "search: {kind: resnet_ltb, depth: 18}")
+    train("search", "equal")
+    found = Manifest.read(grid.cell(load(), "tiny/search/equal/seed0").manifest).facts["found"]
+    assert {len(path) for path in found["branching"].values()} == {5}
+    edit(
+        "search: {kind: resnet_ltb, depth: 18}", f"m: {{kind: resnet_ltb, depth: 18, branching: {found['branching']}}}"
+    )
+    train("m", "equal")
+    assert "found" not in Manifest.read(grid.cell(load(), "tiny/m/equal/seed0").manifest).facts
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,16 @@ class Model(nn.Module):
         ``self.training`` is true, a model with ``auxiliary`` predictions adds them under ``<task>/<name>``, raw maps of
         any size (see :func:`auxiliary_name`); otherwise it neither returns nor computes them.
         """
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before the first step of an epoch (from 0) of ``epochs``, and again when one is continued.
+
+        For what follows a schedule. It may depend on nothing else, since it is no part of the state.
+        """
+
+    def found(self) -> dict[str, Any]:
+        """What training found beside weights, for the manifest; empty for most networks."""
+        return {}
 
     @classmethod
     def check_size(cls, height: int, width: int) -> None:

@@ -61,7 +61,8 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
             f"{where}.dataset: unknown '{experiment.dataset}'. {nearest(experiment.dataset, params.datasets)}"
         )
     for label, block in experiment.models.items():
-        split_kind("models", label, block, f"{where}.models.{label}", extra=(start.KEY,))
+        kind, options = split_kind("models", label, block, f"{where}.models.{label}", extra=(start.KEY,))
+        _check_tasks("models", kind, options, experiment.tasks, f"{where}.models.{label}")
     for label in experiment.models:
         searched = experiment.search is not None
         start.check(label, experiment.models, searched, f"{where}.models.{label}.{start.KEY}")
@@ -70,7 +71,7 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
             raise ParamsError(f"{where}.weightings.{label}: labels with '{names.ONLY}' first name single-task runs")
         frozen.check(label, experiment.weightings, f"{where}.weightings.{label}")
         kind, options = split_kind("weightings", label, frozen.written(block), f"{where}.weightings.{label}")
-        _check_tasks(kind, options, experiment.tasks, f"{where}.weightings.{label}")
+        _check_tasks("weightings", kind, options, experiment.tasks, f"{where}.weightings.{label}")
     for what in ("seeds", "tasks"):
         values = getattr(experiment, what)
         if len(set(values)) != len(values):
@@ -141,10 +142,10 @@ def _check_search(search: SearchBlock, experiment: Experiment, where: str) -> No
             )
 
 
-def _check_tasks(kind: str, options: dict[str, Any], tasks: list[str], where: str) -> None:
+def _check_tasks(part: str, kind: str, options: dict[str, Any], tasks: list[str], where: str) -> None:
     """An option with a value for every task has exactly those of the experiment, and not only zeros; one that names a
     task names one of them."""
-    for name, field in entry("weightings", kind).options.model_fields.items():
+    for name, field in entry(part, kind).options.model_fields.items():
         values = options[name]
         if OneTask in field.metadata and values and values not in tasks:
             raise ParamsError(f"{where}.{name}: expected one of {', '.join(tasks)}, found '{values}'")

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 
 @dataclass(frozen=True)
@@ -100,5 +100,29 @@ class PerTask:
 TaskWeights = Annotated[
     dict[str, Annotated[float, Field(ge=0)]] | None,
     Field(description="{task: weight} for every task, none below 0; null: 1 for every task"),
+    PerTask,
+]
+
+
+def _tree(paths: dict[str, list[int]] | None) -> dict[str, list[int]] | None:
+    """Raise ValueError when tasks that have parted meet again."""
+    for one in paths or {}:
+        for other, path in (paths or {}).items():
+            equal = [mine == theirs for mine, theirs in zip((paths or {})[one], path, strict=True)]
+            if equal != sorted(equal, reverse=True):
+                raise ValueError(
+                    f"expected a tree, but '{one}' and '{other}' part at one level and meet at a later one"
+                )
+    return paths
+
+
+#: Of a ResNet that branches: which node each task's path goes through at the stem and at each of the four layers.
+Branching = Annotated[
+    dict[str, Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=5, max_length=5)]] | None,
+    Field(
+        description="{task: its node's number at the stem and at the four layers}, equal where tasks share; null: "
+        "learned"
+    ),
+    AfterValidator(_tree),
     PerTask,
 ]

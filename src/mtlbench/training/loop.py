@@ -36,6 +36,7 @@ def run(trainer: Trainer) -> None:
 
 def _train_epoch(trainer: Trainer) -> None:
     trainer.model.train()
+    trainer.model.begin_epoch(trainer.epoch, trainer.training.epochs)
     rate = rate_of(trainer.training, trainer.epoch)
     set_rate(trainer.optimizer, rate)
     if trainer.step == 0:

@@ -46,7 +46,9 @@ def _publish(cell: Cell, trainer: Trainer, holder: Lease, outcome: dict[str, str
     staged = store.staging(cell.key)
     try:
         outputs = write_outputs(staged, trainer, outcome["status"], cell.spec, facts)
-        write_manifest(staged, cell.spec, outputs, {**outcome, **facts, **cost(trainer)}, provenance.record())
+        found = {"found": made} if (made := trainer.model.found()) else {}
+        known = {**outcome, **facts, **found, **cost(trainer)}
+        write_manifest(staged, cell.spec, outputs, known, provenance.record())
         holder.check()
     except BaseException:
         shutil.rmtree(staged)

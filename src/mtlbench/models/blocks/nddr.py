@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtlbench.models.blocks.resize import Bilinear
+
 #: Diagonal of the initial projection of a task's own features and of those of the other tasks (section 4.2).
 OWN, OTHER = 0.9, 0.1
 
@@ -40,3 +42,24 @@ class NDDR(nn.Module):
     def _project(self, everything: Tensor, target: str) -> Tensor:
         weights = self.by_source[target].flatten(1)[..., None, None]
         return F.relu(self.norm[target](F.conv2d(everything, weights)), inplace=True)
+
+
+class Shortcut(nn.Module):
+    """ReLU(BatchNorm(W concat(x_1, ..., x_L))): what one task's NDDR layers gave, all at the size of the last one.
+
+    The shortcut variant of Gao et al., CVPR 2019: the features of L layers (N, C_l, H_l, W_l), bilinearly resized,
+    become features (N, C_L, H_L, W_L) by a 1x1 convolution W of this task.
+    """
+
+    diagram: ClassVar[str] = "conv"
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.resize = Bilinear()
+        self.project = nn.Conv2d(sum(channels), channels[-1], 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels[-1], momentum=0.05)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        height, width = features[-1].shape[-2:]
+        same = [x if x.shape[-2:] == (height, width) else self.resize(x, (height, width)) for x in features]
+        return F.relu(self.norm(self.project(torch.cat(same, 1))), inplace=True)

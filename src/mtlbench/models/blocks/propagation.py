@@ -55,10 +55,10 @@ class JointBlock(nn.Module):
 class Excitation(nn.Module):
     """Squeeze-and-excitation (Hu et al., CVPR 2018): each channel times a factor in [0, 1] from all channels' means."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, reduction: int = REDUCTION) -> None:
         super().__init__()
-        self.squeeze = nn.Linear(channels, max(1, channels // REDUCTION))
-        self.excite = nn.Linear(max(1, channels // REDUCTION), channels)
+        self.squeeze = nn.Linear(channels, max(1, channels // reduction))
+        self.excite = nn.Linear(max(1, channels // reduction), channels)
 
     def forward(self, x: Tensor) -> Tensor:
         factors = self.excite(F.relu(self.squeeze(x.mean((2, 3))))).sigmoid()

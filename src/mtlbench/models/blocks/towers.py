@@ -25,10 +25,15 @@ class MixedTowers(Model):
         self.units = nn.ModuleList(unit(tuple(self.tasks), count) for count in channels(depth))
         self.heads = heads(channels(depth)[-1], self.tasks, dropout)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        features = [backbone.stem(image) for backbone in self.backbones.values()]
+    def mixed(self, image: Tensor) -> list[list[Tensor]]:
+        """The T mixed feature maps after each of the four layers."""
+        features, found = [backbone.stem(image) for backbone in self.backbones.values()], []
         for stage, unit in enumerate(self.units):
             towers = zip(self.backbones.values(), features, strict=True)
             features = unit([backbone.layers[stage](x) for backbone, x in towers])
-        results = zip(self.heads.items(), features, strict=True)
+            found.append(features)
+        return found
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        results = zip(self.heads.items(), self.mixed(image)[-1], strict=True)
         return {task: head(x, image.shape[-2:]) for (task, head), x in results}
