@@ -1,5 +1,6 @@
 """`mtlbench list`: the options of entries with what a search tries of them."""
 
+import re
 import subprocess
 import sys
 
@@ -67,7 +68,8 @@ def test_options_are_readable_in_80_columns(project, capsys, monkeypatch, kind: 
 def test_models_are_counted_once_for_a_source(project, capsys, monkeypatch) -> None:
     calls: list[tuple[int, int]] = []
 
-    def count(tasks, size):
+    def count(tasks, size, told):
+        told(1, 2, "segnet_single")
         calls.append(size)
         row = {"family": "segnet", "smallest": 1_000_000, "flops": "1.5", "paper": "A et al., B 2020 (arXiv 1)"}
         return [{**row, "name": "segnet_single", "parameters": 3_000_000},
@@ -75,7 +77,8 @@ def test_models_are_counted_once_for_a_source(project, capsys, monkeypatch) -> N
 
     monkeypatch.setattr(listing, "_count", count)
     listing.show("models", None, load)
-    first = capsys.readouterr().out
+    first, progress = capsys.readouterr()
+    assert re.search(r"counting, once for this code .* 1/2 .*segnet_single", progress)
     assert "│ 123.46 M " in first
     assert "│ 123.46 │" in first.replace("  ", " ")
     assert "for segmentation, depth, normals, an image of 32x32" in " ".join(first.split())
@@ -95,7 +98,7 @@ def test_counted_models_are_shown_without_torch(project) -> None:
     """Which takes seconds to start."""
     code = (
         "import sys; from mtlbench import listing; from mtlbench.plan.params import load; "
-        "listing._count = lambda tasks, size: []; listing.show('models', None, load); assert 'torch' not in sys.modules"
+        "listing._count = lambda *what: []; listing.show('models', None, load); assert 'torch' not in sys.modules"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -12,7 +13,7 @@ from mtlbench.plan import extensions, grid, keys, places, prepared, task_options
 from mtlbench.plan.params import Params
 from mtlbench.plan.registry import KINDS, entries
 from mtlbench.runs.provenance import source_digest, versions
-from mtlbench.system.console import console
+from mtlbench.system.console import Show, console, progress_bar
 from mtlbench.system.errors import DamagedError, ParamsError, nearest
 from mtlbench.system.files import read_json, write_json
 
@@ -40,6 +41,26 @@ def show(what: str, experiment: str | None, params: Callable[[], Params], option
 
 def expanded(params: Params, name: str) -> str:
     """The experiment as YAML, every value in its place: the same keys when it is written so in params.yaml."""
+    return _yaml({name: _block(params, name)})
+
+
+def alone(params: Params, name: str) -> str:
+    """The experiment with its data set as YAML, for a person who lacks this params.yaml.
+
+    Of a source that is an absolute path of this machine only the last part is told.
+    """
+    label = grid.experiment(params, name).dataset
+    block = dict(params.datasets[label])
+    if isinstance(source := block.get("source"), str) and Path(source).is_absolute():
+        block["source"] = Path(source).name
+    return _yaml({"datasets": {label: block}, "experiments": {name: _block(params, name)}})
+
+
+def _block(params: Params, name: str) -> dict[str, Any]:
+    return grid.experiment(params, name).model_dump(exclude_unset=True)
+
+
+def _yaml(value: dict[str, Any]) -> str:
     yaml = YAML()
     yaml.default_flow_style = None
     yaml.width = 120
@@ -47,7 +68,7 @@ def expanded(params: Params, name: str) -> str:
         type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
     text = io.StringIO()
-    yaml.dump({name: grid.experiment(params, name).model_dump(exclude_unset=True)}, text)
+    yaml.dump(value, text)
     return text.getvalue()
 
 
@@ -105,23 +126,25 @@ def _counted(tasks: Mapping[str, Mapping[str, Any]], size: tuple[int, int]) -> l
     path = places.counts(keys.key({"source": source, "versions": versions(), "tasks": dict(tasks), "size": list(size)}))
     with suppress(FileNotFoundError, DamagedError):
         return list(read_json(path))
-    rows = _count(tasks, size)
+    with progress_bar("counting, once for this code") as told:
+        rows = _count(tasks, size, told)
     for old in path.parent.glob("*.json"):
         old.unlink()
     write_json(path, rows)
     return rows
 
 
-def _count(tasks: Mapping[str, Mapping[str, Any]], size: tuple[int, int]) -> list[dict[str, Any]]:
+def _count(tasks: Mapping[str, Mapping[str, Any]], size: tuple[int, int], told: Show) -> list[dict[str, Any]]:
     """A row for each model that predicts what these tasks are, for images of ``size``: what the table shows, numbers
-    not yet in words; ``smallest`` are the parameters of its first network."""
+    not yet in words; ``smallest`` are the parameters of its first network. ``told`` hears which is being counted."""
     from mtlbench.models._cost import blueprint, forward_flops, parameter_count
     from mtlbench.tasks import make_tasks
 
     made = make_tasks(tasks)
     channels = {name: task.channels for name, task in made.items()}
     rows = []
-    for found in entries("models").values():
+    for done, found in enumerate(entries("models").values(), start=1):
+        told(done, len(entries("models")), found.name)
         kind = found.load()
         if kind.predicts not in {task.predicts for task in made.values()}:
             continue

@@ -97,7 +97,7 @@ def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path) 
     assert f"mtlbench export {CELL} --to torch" in text
     assert "6 training images, 3 test images" in text
     assert " parameters, " in text
-    assert "- channels of `segmentation`: 0 bed, 1 books, " in text
+    assert "- channels of `segmentation` (the largest is the class): 0 bed, 1 books, " in text
     assert "mean over the last 2 epochs, on the test images" in text
     spec = network.description.spec
     once = spec | {"protocol": spec["protocol"] | {"last_epochs": 1}}

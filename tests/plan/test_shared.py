@@ -5,7 +5,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 
-from mtlbench.listing import expanded
+from mtlbench.listing import alone, expanded
 from mtlbench.plan import grid, keys
 from mtlbench.plan.params import Params, load, validate
 from mtlbench.plan.registry import entries
@@ -62,6 +62,15 @@ def test_the_expanded_form_is_valid_and_has_the_same_keys(shipped) -> None:
     written_out = validate(value)
     for name in params.experiments:
         assert [cell.key for cell in grid.cells(written_out, name)] == [cell.key for cell in grid.cells(params, name)]
+
+
+def test_what_goes_to_others_has_the_data_and_no_path_of_this_machine(shipped) -> None:
+    apply_overrides(shipped, ["datasets.photos.source=/home/somebody/pictures/mine"])
+    found = YAML(typ="safe").load(alone(load(shipped), "photos"))
+    assert list(found["datasets"]) == ["photos"]
+    assert found["datasets"]["photos"] == load(shipped).datasets["photos"] | {"source": "mine"}
+    assert found["experiments"]["photos"]["training"]["batch_size"] == 3
+    assert YAML(typ="safe").load(alone(load(shipped), "nyuv2"))["datasets"]["nyuv2"]["source"] is None
 
 
 def epochs(path: Path) -> dict[str, int]:

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 import mtlbench
 from mtlbench import pipeline
 from mtlbench.plan import grid, places
-from mtlbench.plan.params import load
+from mtlbench.plan.params import load, validate
 from mtlbench.plan.prepared import PreparedDataset
 from mtlbench.runs.manifest import read_cell
 from mtlbench.sharing.folder import share
@@ -62,6 +62,7 @@ def test_the_folder_stands_alone(made: Path, tmp_path: Path, monkeypatch: pytest
     assert said[0].startswith(f"{out}: 5 runs, ")
     cells = {cell.key: cell for cell in grid.cells(load(), "tiny")}
     metrics = {key: read_cell(cell).facts for key, cell in cells.items()}
+    params = YAML(typ="safe").load(Path("params.yaml"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -80,7 +81,8 @@ def test_the_folder_stands_alone(made: Path, tmp_path: Path, monkeypatch: pytest
         assert f"key: `{key}`" in card
         assert f"{metrics[key]['parameters']:,} parameters" in card
     experiment = YAML(typ="safe").load(out / "experiment.yaml")
-    assert experiment["tiny"]["training"]["epochs"] == 3
+    assert list(experiment) == ["datasets", "experiments"]
+    assert {cell.key for cell in grid.cells(validate(params | experiment), "tiny")} == set(cells)
 
 
 def test_a_leaderboard_has_the_numbers_of_the_report(made: Path, tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_a_leaderboard_has_the_numbers_of_the_report(made: Path, tmp_path: Path)
             assert row.numbers[column.name].mean == pytest.approx(float(task["mean"].iloc[0]), abs=1e-12)
     said: list[str] = []
     leaderboard([str(tmp_path / "given.zip"), "tiny"], load, tmp_path / "page.html", said.append)
-    assert said == [f"{tmp_path}/page.html: 3 rows of 2 sources in 1 rankings"], "equal runs are one row"
+    assert said == [f"{tmp_path}/page.html: 3 rows of 2 sources in 1 ranking"], "equal runs are one row"
 
 
 def test_a_card_s_intervals_are_those_of_the_report(made: Path, tmp_path: Path) -> None:

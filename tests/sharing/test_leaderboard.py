@@ -1,6 +1,9 @@
 """Rankings over several sources: computed again here, never across other data or protocols, safe against their text."""
 
 import json
+import re
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -128,6 +131,9 @@ def test_a_changed_or_foreign_file_is_refused(tmp_path: Path, project: Path) -> 
     (tmp_path / "no.zip").write_bytes(b"none")
     with pytest.raises(DataError, match="expected a folder or zip file that `mtlbench share` wrote"):
         read_all([str(tmp_path / "no.zip")], load)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: .* wrote \(it lacks share\.json or SHA256SUMS\)"):
+        read_all([str(tmp_path / "empty")], load)
     with pytest.raises(DataError, match=r"gone: expected a folder .* or an experiment \(tiny\), found neither"):
         read_all(["gone"], load)
 
@@ -143,9 +149,22 @@ def test_the_page_has_a_row_with_its_numbers_for_each_method(tmp_path: Path) -> 
     folder = written(tmp_path / "demo", facts(row("x", 0.3, 0.5), row("y", 0.2, 0.3)))
     said: list[str] = []
     leaderboard([str(folder)], load, tmp_path / "out" / "page.html", said.append)
-    assert said == [f"{tmp_path}/out/page.html: 2 rows of 1 sources in 1 rankings"]
+    assert said == [f"{tmp_path}/out/page.html: 2 rows of 1 source in 1 ranking"]
     page = (tmp_path / "out" / "page.html").read_text()
     assert page.count("<tr data-model") == 2
     assert "30.00 <small>± 1.00</small>" in page
     assert "0.3000 <small>± 0.0100</small>" in page
     assert json.dumps(["demo"]).replace('"', "&#34;") in page
+
+
+def test_a_small_board_prints_on_one_page(tmp_path: Path) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("no chromium")
+    (tmp_path / "page.html").write_text(render(boards([("a", facts(row("x", 0.3, 0.5), row("y", 0.2, 0.3)))])))
+    command = [browser, "--headless", "--no-sandbox", f"--user-data-dir={tmp_path}/profile"]
+    page = (tmp_path / "page.html").as_uri()
+    subprocess.run(
+        [*command, f"--print-to-pdf={tmp_path}/page.pdf", page], check=True, capture_output=True, timeout=120
+    )
+    assert len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "page.pdf").read_bytes())) == 1

@@ -49,17 +49,23 @@ def _json(value: Any) -> str:
 
 
 def _outputs(description: Description) -> str:
+    tasks = description.make_tasks()
     shown = [
         f"`{name}` (N, {task.channels}{', height, width' if task.predicts == 'maps' else ''})"
-        for name, task in description.make_tasks().items()
+        for name, task in tasks.items()
     ]
-    return "raw " + ", ".join(shown) + "; classes are the largest channel, normals are to be normalised"
+    normals = "; normals are to be normalised" if "normals" in tasks else ""
+    return "raw " + ", ".join(shown) + normals
 
 
 def _classes(description: Description) -> str:
     """A line for each task with classes: their names in the order of the channels."""
     named = {name: description.tasks[name].options.get("class_names") for name in description.recipe.tasks}
-    lines = [f"- channels of `{name}`: " + _counted(names) for name, names in named.items() if names]
+    lines = [
+        f"- channels of `{name}` (the largest is the class): {_counted(names)}"
+        for name, names in named.items()
+        if names
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 

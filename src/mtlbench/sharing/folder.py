@@ -81,7 +81,7 @@ def _fill(params: Params, name: str, folder: Path, cells: Sequence[Cell], pictur
             _add_network(cell, folder)
     if Path("CITATION.cff").is_file():
         shutil.copyfile("CITATION.cff", folder / "CITATION.cff")
-    write_text(folder / "experiment.yaml", listing.expanded(params, name))
+    write_text(folder / "experiment.yaml", listing.alone(params, name))
     write_json(folder / FACTS, facts.model_dump(mode="json"))
     write_text(folder / "README.md", _readme(facts))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -124,7 +124,8 @@ Results of mtlbench on the data `{data.kind}` (key `{data.key}`).{note}
 
 - `report/index.html`: the page; beside it tables (CSV, Markdown, LaTeX), figures and `citations.bib`
 - `cards/KEY.md` says what the network `checkpoints/KEY.safetensors` is, how good it is, and how it was trained
-- `experiment.yaml`: all settings; `share.json`: the rows with their numbers, for `mtlbench leaderboard`
+- `experiment.yaml`: the experiment and its data set as params.yaml holds them, every value in its place
+- `share.json`: the rows with their numbers, for `mtlbench leaderboard`
 - `sha256sum -c {SUMS}` checks that nothing was changed
 
 ```

@@ -19,7 +19,11 @@ def leaderboard(names: Sequence[str], params: Callable[[], Params], out: Path, s
     found = boards(read_all(names, params))
     write_text(out, render(found))
     rows = sum(len(board.entries) for board in found)
-    say(f"{out}: {rows} rows of {len(names)} sources in {len(found)} rankings")
+    say(f"{out}: {_many(rows, 'row')} of {_many(len(names), 'source')} in {_many(len(found), 'ranking')}")
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def render(found: Sequence[Board]) -> str:

@@ -44,7 +44,10 @@ def _read(path: Path) -> Shared:
     """The facts of a share whose checksum is right; DataError for anything else."""
     try:
         facts, sums = (_content(path, name) for name in (FACTS, SUMS))
-    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (FileNotFoundError, KeyError):
+        why = f"it lacks {FACTS} or {SUMS}"
+        raise DataError(f"{path}: expected a folder or zip file that `mtlbench share` wrote ({why})") from None
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: expected a folder or zip file that `mtlbench share` wrote ({error})") from None
     if f"{checksum(facts)}  {FACTS}" not in sums.decode("utf-8", "replace").splitlines():
         raise DataError(f"{path}: {FACTS} is not the file whose checksum {SUMS} holds; get the share again")

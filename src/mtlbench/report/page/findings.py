@@ -142,7 +142,7 @@ def _constant(analysis: Analysis) -> str:
         return ""
     if worse:
         more = f" and {len(worse) - 4} more" if len(worse) > 4 else ""
-        return f"No better than predicting a constant: {'; '.join(worse[:4])}{more}."
+        return f"No better than predicting a constant: {'; '.join(worse[:4])}{more}".rstrip(".") + "."
     where = "every metric" if not unknown else f"the {better} of {better + unknown} numbers that can be compared"
     return f"Every row beats the constant prediction in {where}."
 
