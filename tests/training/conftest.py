@@ -1,15 +1,17 @@
 """What the tests of whole runs share."""
 
+import contextlib
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mtlbench import pipeline
 from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.plan.places import work_folder
@@ -21,6 +23,23 @@ from mtlbench.training.trainer import Trainer
 
 CELL = "tiny/segnet_split/dwa/seed0"
 OUTPUTS = ("metrics.json", "history.csv", "per_image.npz", "samples.npz", "model.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny_rooms(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
+    """The folder of the tiny experiment's arrays, made once for all tests here."""
+    folder = tmp_path_factory.mktemp("rooms")
+    (folder / "params.yaml").write_text(tiny)
+    with contextlib.chdir(folder):
+        pipeline.prepare(load(), "rooms")
+    return folder / places.prepared("rooms")
+
+
+@pytest.fixture
+def project(project: Path, tiny_rooms: Path) -> Path:
+    """The project with a copy of these arrays: preparing them again does nothing, other settings are prepared anew."""
+    shutil.copytree(tiny_rooms, project / places.prepared("rooms"))
+    return project
 
 
 def contents(cell: grid.Cell) -> dict[str, bytes]:
@@ -73,8 +92,8 @@ def rewrite(cell: grid.Cell, name: str, values: np.ndarray) -> None:
 
 # Runs a cell in a process that kills itself with SIGKILL at the n-th call of a function.
 KILLED = """
-import os, signal, sys, importlib
-module, owner, name, count, cell = sys.argv[1:]
+import os, signal, importlib
+os.chdir(folder)
 holder = importlib.import_module(module)
 for part in filter(None, owner.split(".")):
     holder = getattr(holder, part)
@@ -82,7 +101,7 @@ original, calls = getattr(holder, name), 0
 def counted(*args, **kwargs):
     global calls
     calls += 1
-    if calls == int(count):
+    if calls == count:
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*args, **kwargs)
 setattr(holder, name, counted)
@@ -91,10 +110,15 @@ from mtlbench.plan.params import load
 from mtlbench.training.cell import run_cell
 run_cell(grid.cell(load(), cell), load().runtime)
 """
+#: Forks fresh processes from one that has loaded torch, so that each of the killed ones starts without loading it.
+FRESH = multiprocessing.get_context("forkserver")
+FRESH.set_forkserver_preload(["mtlbench.training.cell", "torch._dynamo"])
 
 
 def kill_at(module: str, owner: str, name: str, count: int, cell: str = CELL) -> None:
     """Run the cell in a process that dies at the n-th call of that function."""
-    command = [sys.executable, "-c", KILLED, module, owner, name, str(count), cell]
-    killed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    given = {"module": module, "owner": owner, "name": name, "count": count, "cell": cell, "folder": os.getcwd()}
+    killed = FRESH.Process(target=exec, args=(KILLED, given))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL

@@ -184,6 +184,7 @@ def test_the_second_run_of_a_cell_refuses(cell) -> None:
 
 def test_a_missing_dataset_says_what_to_run(project) -> None:
     cell = grid.cell(load(), CELL)
+    shutil.rmtree(cell.dataset.folder)
     with pytest.raises(DataError, match="mtlbench prepare rooms"):
         run_cell(cell, load().runtime)
     assert not cell.folder.exists()
