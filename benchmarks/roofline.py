@@ -6,9 +6,9 @@ First the machine's limits (`python benchmarks/machine.py`), then for every mode
 process of its own: the whole training step and the evaluation of an image, their operations in a second and the share
 of the convolution limit, the share of the copy limit if every operation read its arguments from memory and wrote its
 results there (an estimate: caches do better, so it may be above 100 %), the time of a step in the plain memory format
-(contiguous) by its time in channels_last, and the share of the step that is spent outside
-the network, part by part: data, losses, statistics, optimiser. Operations are those of convolutions and matrix
-products.
+(contiguous) by its time in channels_last, the time of a step as public code is described (benchmarks/described.py:
+float32 whatever the precision) by ours, and the share of the step that is spent outside the network, part by part:
+data, losses, statistics, optimiser. Operations are those of convolutions and matrix products.
 
 Times are processor seconds on a CPU, so other programs hardly count, and seconds on a GPU; the best of several. Memory
 is the most that the tensors took on a GPU and that the process took on a CPU. The prepared data of the experiment must
@@ -16,13 +16,17 @@ be there (`mtlbench prepare`). Run by hand (or `mtlbench bench roofline`).
 """
 
 import argparse
+import math
 import multiprocessing
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import described
 import torch
 from machine import Limits, Work, limits, precisions, seconds, work_of
 from machine import table as machine_table
@@ -48,11 +52,12 @@ OUTSIDE = ("data", "losses", "statistics", "optimiser")
 
 @dataclass(frozen=True)
 class Measured:
-    """One model: its training step, the seconds of one in the plain memory format, the evaluation of one image,
-    {part: seconds} of a step, and peak memory in bytes."""
+    """One model: its training step, the seconds of one in the plain memory format and of one as public code is
+    described, the evaluation of one image, {part: seconds} of a step, and peak memory in bytes."""
 
     step: Work
     contiguous: float
+    described: float
     image: Work
     parts: dict[str, float]
     memory: int
@@ -60,6 +65,9 @@ class Measured:
 
 def measure(cell: grid.Cell, runtime: dict[str, Any], precision: str, rounds: int) -> Measured:
     """A model's step and evaluation, in this process."""
+    if torch.cuda.is_available():  # the memory of the model before is no part of this one's
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as work:
         trainer, _ = make_trainer(cell, Runtime(**runtime), Path(work))
     trainer.training = trainer.training.model_copy(update={"precision": precision})
@@ -76,7 +84,17 @@ def measure(cell: grid.Cell, runtime: dict[str, Any], precision: str, rounds: in
     count = len(images)
     image = Work(whole.seconds / count, whole.operations // count, whole.bytes // count)
     memory = devices.peak_memory(trainer.device)
-    return Measured(step, _contiguous(trainer, parts, rounds), image, outside, memory)
+    beside = _contiguous(trainer, parts, rounds), _described(trainer, parts, rounds)
+    return Measured(step, *beside, image, outside, memory)
+
+
+def _described(trainer: Trainer, parts: list[Part], rounds: int) -> float:
+    """Seconds of a step as public code is described, which knows no deterministic kernels."""
+    torch.set_deterministic_debug_mode("default")
+    try:
+        return seconds(described.make_step(trainer, parts), trainer.device, rounds)
+    finally:
+        torch.set_deterministic_debug_mode("error")
 
 
 def _contiguous(trainer: Trainer, parts: list[Part], rounds: int) -> float:
@@ -131,13 +149,14 @@ def models(params: Params, experiment: str, names: list[str] | None) -> list[gri
 
 def training_table(rows: dict[str, Measured], limit: Limits) -> Table:
     """The steps of the models in one precision."""
-    made = _table("training", "step, ms", "GFLOP/s", "of limit", "of copy", "contiguous", *OUTSIDE, "memory, MB")
+    ratios = ("contiguous", "described")
+    made = _table("training", "step, ms", "GFLOP/s", "of limit", "of copy", *ratios, *OUTSIDE, "memory, MB")
     for name, found in rows.items():
         step = found.step
         shares = [f"{share:.0%}" for share in step.shares(limit)]
         parts = [f"{found.parts[part] / step.seconds:.1%}" for part in OUTSIDE]
-        contiguous, memory = f"{found.contiguous / step.seconds:.2f}", f"{found.memory / 2**20:.0f}"
-        made.add_row(name, *_speed(step), *shares, contiguous, *parts, memory)
+        beside = [f"{other / step.seconds:.2f}" for other in (found.contiguous, found.described)]
+        made.add_row(name, *_speed(step), *shares, *beside, *parts, f"{found.memory / 2**20:.0f}")
     return made
 
 
@@ -169,6 +188,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", help="labels of that experiment; all without this")
     parser.add_argument("--precisions", nargs="+", help="float32, tf32, bfloat16; all that the device has without this")
     parser.add_argument("--rounds", type=int, default=5, help="of which the best counts")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after which no further model begins")
     parser.add_argument("--width", type=float, help="of the networks that have one, instead of the experiment's")
     arguments = parser.parse_args()
     params = load()
@@ -181,16 +201,50 @@ def main() -> None:
     found = {name: limits(device, name, arguments.rounds) for name in arguments.precisions or precisions(device)}
     print(f"{devices.describe(device)}, torch {torch.__version__}, experiment {arguments.experiment}\n")
     console().print(machine_table(list(found.values())))
-    context = multiprocessing.get_context("spawn")
-    for precision, limit in found.items():
-        rows = {}
+    end = time.monotonic() + 60 * arguments.minutes
+    rows: dict[str, dict[str, Measured]] = {precision: {} for precision in found}
+    left_out, failed = [], {}
+    with Workers(device) as workers:
         for cell in models(params, arguments.experiment, arguments.models):
             name = cell.model if len(cell.tasks) > 1 else f"{cell.model} ({cell.tasks[0]})"
-            with context.Pool(1) as pool:
-                rows[name] = pool.apply(measure, (cell, runtime, precision, arguments.rounds))
+            for precision in found:
+                if time.monotonic() > end:
+                    left_out.append(name)
+                    break
+                try:
+                    rows[precision][name] = workers.apply(measure, cell, runtime, precision, arguments.rounds)
+                except Exception as error:  # too much for the memory: the others are measured all the same
+                    failed[f"{name}, {precision}"] = f"{type(error).__name__}: {error}"
+    for precision, limit in found.items():
         print(f"\n{precision}:")
-        for made in (training_table(rows, limit), evaluation_table(rows, limit)):
+        for made in (training_table(rows[precision], limit), evaluation_table(rows[precision], limit)):
             console().print(made)
+    if left_out:
+        print(f"\nno time left for {', '.join(left_out)}")
+    if failed:
+        sys.exit("\n".join(f"{name} failed: {reason}" for name, reason in failed.items()))
+
+
+class Workers:
+    """Other processes for measurements: one for all on a GPU, whose peak memory can be forgotten, else one for each."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.context = multiprocessing.get_context("spawn")
+        self.kept = self.context.Pool(1) if device.type == "cuda" else None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.kept is not None:
+            self.kept.terminate()
+
+    def apply(self, function: Callable[..., Measured], *arguments: object) -> Measured:
+        """The result of the function, computed there."""
+        if self.kept is not None:
+            return self.kept.apply(function, arguments)
+        with self.context.Pool(1) as pool:
+            return pool.apply(function, arguments)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ DESCRIPTIONS = {
     "normals": {},
 }
 TASKS = make_tasks(DESCRIPTIONS)
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 every_task = pytest.mark.parametrize("name", list(TASKS))
 devices = pytest.mark.parametrize(
     "device",
-    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))],
+    ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])],
 )
 
 

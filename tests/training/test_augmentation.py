@@ -271,6 +271,7 @@ def test_the_published_defects_are_those_described(batch: dict[str, Tensor]) -> 
     assert torch.allclose(ours["normals"].norm(dim=1), torch.ones(()), atol=1e-6)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_cuda_equal_to_the_cpu_without_waiting(batch: dict[str, Tensor]) -> None:
     moved = {name: values.cuda() for name, values in batch.items()}

@@ -12,6 +12,8 @@ from mtlbench.models._cost import forward_flops
 from mtlbench.plan import grid
 from mtlbench.plan.params import load
 from mtlbench.training.build import make_trainer
+from mtlbench.training.step import Part
+from mtlbench.training.step import _losses as losses_of
 
 CPU = torch.device("cpu")
 CELL = "tiny/segnet_split/equal/seed0"
@@ -94,6 +96,28 @@ def test_operations_are_those_of_the_network_forward_and_back(project, roofline:
     assert min(found.parts.values()) > 0
     assert found.memory > 2**26, "torch alone takes more"
     assert found.contiguous > 0
+    assert found.described > 0
+
+
+def test_the_described_step_computes_what_ours_does(project, edit, roofline: ModuleType, tmp_path: Path) -> None:
+    """Losses, maps and gradients of the same network in another memory format, with pooling by index."""
+    edit("segnet_split: {width: 0.0625}", "segnet_mtan: {width: 0.0625}")
+    pipeline.prepare(load(), "rooms")
+    trainer, _ = make_trainer(grid.cell(load(), "tiny/segnet_mtan/equal/seed0"), load().runtime, tmp_path)
+    trainer.model.train()
+    torch.use_deterministic_algorithms(False)
+    chosen = trainer.steps_in(0)[0]
+    parts = [Part(domain.tasks, trainer.data.train_split.batch(images)) for domain, images in chosen]
+    plain = roofline.described.network(trainer.model)
+    assert {type(module).__name__ for module in plain.modules()} >= {"IndexPool", "IndexUnpool"}
+    assert not any("MaxPool" in type(module).__name__ for module in plain.modules())
+    expected, found = trainer.model(parts[0].batch["image"]), plain(parts[0].batch["image"].contiguous())
+    for task, output in expected.items():
+        torch.testing.assert_close(found[task], output, rtol=1e-3, atol=1e-3)
+    step = roofline.described.make_step(trainer, parts)
+    first = step()
+    assert first == pytest.approx([loss.item() for loss in losses_of(trainer, parts)[1]], rel=1e-4)
+    assert step() != first, "it trains"
 
 
 def test_helpers_of_a_network_are_part_of_its_losses(project, edit, roofline: ModuleType) -> None:
@@ -126,6 +150,25 @@ def test_the_command_shows_every_model_once(project, roofline: ModuleType, monke
     for heads, row in zip(found[3::2], found[4::2], strict=True):
         assert len(row) == len(heads)
         assert all(float(cell.rstrip("%")) >= 0 for cell in row[1:])
+
+
+def test_a_model_that_fails_stops_no_other_and_time_can_be_limited(
+    project, roofline: ModuleType, monkeypatch, capsys
+) -> None:
+    limit = roofline.Limits("float32", 1.0, 1.0, 1.0)
+    monkeypatch.setattr(roofline, "limits", lambda *_: limit)
+    asked = []
+
+    def apply(self: object, function: object, cell: grid.Cell, *_: object) -> None:
+        asked.append(cell.model)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(roofline.Workers, "apply", apply)
+    with pytest.raises(SystemExit, match=r"segnet_split, float32 failed: RuntimeError: out of memory"):
+        run(roofline, monkeypatch, "--precisions", "float32")
+    assert asked == ["segnet_single"] * 3 + ["segnet_split"]
+    run(roofline, monkeypatch, "--precisions", "float32", "--models", "segnet_split", "--minutes", "-1")
+    assert "no time left for segnet_split" in capsys.readouterr().out
 
 
 def test_the_width_is_that_of_the_command(project, roofline: ModuleType, monkeypatch) -> None:

@@ -6,9 +6,10 @@ import inspect
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mtlbench.plan import registry
+
+from ..host_checks import HostChecks  # noqa: TID252
 
 ENTRIES = registry.entries("weightings")
 NAMES = list(ENTRIES)
@@ -188,24 +189,6 @@ def test_order_of_the_tasks_does_not_matter(name, problem, weighting):
         torch.testing.assert_close(gradient, other_gradient, rtol=1e-4, atol=1e-5)
 
 
-class _HostChecks(TorchDispatchMode):
-    """Raises at operations that make the host wait for the device (or whose CUDA form does), or that have had no
-    deterministic form on CUDA in a supported version of torch."""
-
-    BANNED = ("_local_scalar_dense", "nonzero", "item", "_linalg_eigh", "_linalg_svd", "unique", "equal.default")
-    RANDOM_ORDER = ("cumsum", "scatter", "index_put", "index_add", "histc", "bincount", "median", "kthvalue")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = str(func)
-        if any(banned in name for banned in self.BANNED) or (
-            name.startswith("aten.index.Tensor") and any(i is not None and i.dtype == torch.bool for i in args[1])
-        ):
-            raise AssertionError(f"{name} waits for the device")
-        if any(banned in name for banned in self.RANDOM_ORDER):
-            raise AssertionError(f"{name} is not deterministic")
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_neither_waits_for_the_device_nor_depends_on_its_timing(name, count, problem, weighting):
@@ -214,7 +197,7 @@ def test_a_step_neither_waits_for_the_device_nor_depends_on_its_timing(name, cou
     losses = given.losses()
     method.begin_epoch(0, [])
     after = given.values * 0.9
-    with _HostChecks():
+    with HostChecks():
         method.backward(losses, given.shared)
         method.logs()
         if method.wants_losses_after_step:
@@ -222,11 +205,11 @@ def test_a_step_neither_waits_for_the_device_nor_depends_on_its_timing(name, cou
 
 
 def test_the_check_of_operations_works():
-    with pytest.raises(AssertionError, match="waits"), _HostChecks():
+    with pytest.raises(AssertionError, match="waits"), HostChecks():
         torch.ones(()).item()
-    with pytest.raises(AssertionError, match="waits"), _HostChecks():
+    with pytest.raises(AssertionError, match="waits"), HostChecks():
         torch.ones(3)[torch.ones(3, dtype=torch.bool)]
-    with pytest.raises(AssertionError, match="deterministic"), _HostChecks():
+    with pytest.raises(AssertionError, match="deterministic"), HostChecks():
         torch.ones(3).cumsum(0)
 
 
