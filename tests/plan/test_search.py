@@ -129,6 +129,44 @@ def test_a_search_without_seeds_has_five(search) -> None:
     assert load().experiments["tiny"].seeds == [0, 1, 2, 3, 4]
 
 
+SCHEDULES = "        schedule: {values: [{name: constant}, {name: cosine}, {name: step, every: 2, factor: 0.5}]}\n"
+
+
+def test_schedules_are_tried_by_all_rows_alike(search) -> None:
+    before = by_path()
+    search("      space:\n", f"      space:\n{SCHEDULES}")
+    cells = by_path()
+    for number in range(3):
+        tried = [
+            cell.spec["training"]["schedule"] for path, cell in cells.items() if path.endswith(f"trial{number}")
+        ]  # fmt: skip
+        assert len(tried) == 7
+        assert all(one == tried[0] for one in tried)
+        assert tried[0].keys() == before["tiny/segnet_split/dwa/trial0"].spec["training"]["schedule"].keys()
+    names = {cell.spec["training"]["schedule"]["name"] for cell in cells.values() if cell.trial is not None}
+    assert len(names) > 1
+    rates = [[one[f"tiny/segnet_split/dwa/trial{i}"].spec["training"]["optimizer"] for i in range(3)]
+             for one in (before, cells)]  # fmt: skip
+    assert rates[0] == rates[1], "the optimiser's values stay"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ("{values: [{name: linear}]}", r"schedule\.values\.0: .*'constant', 'step' or 'cosine', found"),
+        ("{values: [{name: cosine, every: 2}]}", r"schedule\.values\.0: 'every' and 'factor' belong to the step"),
+        ("{values: [cosine]}", r"schedule\.values\.0: .*found cosine"),
+        ("{values: []}", r"schedule: expected at least one of 'values'"),
+        ("{values: [{name: cosine}, {name: cosine, every: null}]}", r"schedule: expected different 'values'"),
+        ("{low: 0.1, high: 1.0}", r"schedule: expected 'values', a list of schedules"),
+    ],
+)
+def test_what_is_no_schedule(search, schedule: str, message: str) -> None:
+    search("      space:\n", f"      space:\n        schedule: {schedule}\n")
+    with pytest.raises(ParamsError, match=message):
+        grid.every_cell(load(), "tiny")
+
+
 RUNGS = "      rungs: [{epochs: 1, keep: 3}, {epochs: 3, keep: 1}]\n"
 
 

@@ -226,7 +226,8 @@ def make_searched(
         if name not in found:
             found[name] = tuple(_write_trial(root, cell, number, report, data) for number in range(trials))
     cells = tuple(replace(cell, **_of_dwa(cell)) for cell in report.cells)
-    return replace(report, cells=cells, trials=found, selection=_selection(report, found), searched=True)
+    return replace(report, cells=cells, trials=found, selection=_selection(report, found), searched=True,
+                   search={"epochs": 6, "held_out": 0.25})  # fmt: skip
 
 
 def _of_dwa(cell: CellInput) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The section on tuning: what the trials of a search say."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,16 @@ def test_a_searched_optimiser_is_not_told_as_the_one_of_the_block() -> None:
     training = {"epochs": 5, "batch_size": 2, "optimizer": {"name": "adam", "learning_rate": 0.002}}
     assert training_text(training) == "5 epochs, batch 2, adam 0.002, no augmentation"
     assert training_text(training, searched=True) == "5 epochs, batch 2, adam as chosen for each row, no augmentation"
+    assert "each row, schedule as chosen for each row" in training_text(
+        training, True, {"space": {"schedule": {"values": [{"name": "cosine"}]}}}
+    )
+
+
+def test_chosen_schedules_are_told(searched: Analysis) -> None:
+    selection = copy.deepcopy(dict(searched.grid.input.selection or {}))
+    for one in selection["rows"]["segnet_mtan/equal"]["trials"]:
+        one["schedule"] = {"name": "step", "every": 2, "factor": 0.5} if one["trial"] else {"name": "cosine"}
+    grid = replace(searched.grid, input=replace(searched.grid.input, selection=selection))
+    assert chosen_settings(Analysis(grid, searched.evidence))[0]["values"] == [
+        "learning rate 0.01", "schedule × 0.5 every 2 epochs"
+    ]  # fmt: skip

@@ -182,7 +182,9 @@ def test_frozen_weights_are_named_by_whose_means_they_are(
     before = collect.report_input(params, "search_demo", partial=True)
     assert before.trials == {}
     assert before.searched  # the page must not say that nothing was tuned
-    assert not collect.report_input(params, "demo", partial=True).searched
+    assert before.search["epochs"] == 4
+    plain = collect.report_input(params, "demo", partial=True)
+    assert (plain.searched, plain.search) == (False, {})
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +205,8 @@ def test_stopped_trials_count_as_tried_and_are_told(halved: Analysis, searched_a
     tables = tuning_tables(halved)
     pace = 840 / 12 / 3600  # hours that an epoch of a made-up run took
     assert tables["halving"] == (
-        "The worse trials were stopped early, by one rule for all rows (successive halving): after 2 epochs the best 2 "
-        "went on, then after 3 epochs the best 1 went on, ranked as the selection ranks, by what they had on the "
+        "The worse trials were stopped early, by one rule for all rows (successive halving): after epoch 2 the best 2 "
+        "went on, then after epoch 3 the best 1 went on, ranked as the selection ranks, by what they had on the "
         "held-out images until then. 14 of 21 trials were stopped (7 after 2, 7 after 3), which saved 49 of 126 "
         f"epochs, about {49 * pace:.2f} hours. They count as tried; only trials that ran to the end could be chosen; "
         "one that starts slowly may have been lost."
@@ -247,6 +249,9 @@ def test_the_page_shows_all_of_it(searched_built: Path, repository: Path) -> Non
         assert f'id="fig-{name}"' in section
         assert (searched_built / "figures" / f"{name}.svg").is_file()
     assert "these settings, not these methods" in section
+    assert (
+        "trained for 6 epochs with 25 % of the training images held out, final runs for 12 epochs. What is" in section
+    )
     stated = (repository / "docs" / "tuning.md").read_text(encoding="utf-8")
     assert "12 % of the studies" in section
     assert "12 % of the studies" in " ".join(stated.split())

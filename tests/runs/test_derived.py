@@ -62,6 +62,16 @@ def test_a_final_run_trains_the_chosen_setting_for_the_final_epochs(cells) -> No
     assert trained.key != final.key
 
 
+def test_a_final_run_takes_the_chosen_schedule(cells) -> None:
+    select(cells)
+    folder = cells[FINAL].needs.parent
+    found = json.loads((folder / derived.SELECTION).read_text())
+    found["rows"]["segnet_split/dwa"]["schedule"] = {"name": "step", "every": 2, "factor": 0.5}
+    write_text(folder / derived.SELECTION, json.dumps(found))
+    write(folder, summaries.selection_spec(load(), "tiny"), {derived.SELECTION: folder / derived.SELECTION})
+    assert derived.resolved(cells[FINAL]).recipe.training.schedule.name == "step"
+
+
 def test_the_same_setting_by_hand_is_the_same_training(cells, search) -> None:
     """What a final run trains is the ordinary cell of that setting, so the store has it once."""
     select(cells)

@@ -119,6 +119,7 @@ def climbing(search) -> Params:
     rungs = "      rungs: [{epochs: 1, keep: 2}, {epochs: 2, keep: 1}]\n"
     search("      epochs: 2\n", f"      epochs: 4\n{rungs}")
     search("schedule: {name: constant}", "schedule: {name: cosine}")
+    search("      space:\n", "      space:\n        schedule: {values: [{name: cosine}, {name: constant}]}\n")
     return load()
 
 
@@ -131,9 +132,9 @@ def test_rungs_stop_trials_and_change_no_number_of_the_others(climbing: Params, 
         waiting = list(places.work_folder(manifest_key(manifest)).glob("state-*"))
         assert waiting == [], "nothing is kept of a trial that has ended"
         assert (cell.checkpoint_folder / "model.safetensors").exists() == (manifest.status == "complete")
-        # Trained in one go, elsewhere, on the schedule of the whole trial:
-        reproduce.reproduce(cell, climbing.runtime, print)
-        assert "have the same bytes" in capsys.readouterr().out
+        if cell.weighting == "dwa":  # trained in one go, elsewhere, on the schedule of the whole trial
+            reproduce.reproduce(cell, climbing.runtime, print)
+            assert "have the same bytes" in capsys.readouterr().out
     rows = ("segnet_single/only_segmentation", "segnet_single/only_depth", "segnet_split/dwa")
     outcomes = (("stopped", 1), ("stopped", 2), ("complete", 4))
     assert ends == Counter((row, *outcome) for row in rows for outcome in outcomes)
@@ -165,6 +166,10 @@ def check_the_selection(params: Params) -> None:
         assert sorted(one.get("stopped_after", 4) for one in row["trials"]) == [1, 2, 4]
         assert "stopped_after" not in row["trials"][row["chosen"]]
         assert all(one["score"] is not None for one in row["trials"])
+    for cell in grid.cells(params, "tiny"):
+        row = found["rows"][f"{cell.model}/{cell.weighting}"]
+        assert read_cell(cell).recipe.training.schedule.model_dump() == row["schedule"]
+        assert row["schedule"] == row["trials"][row["chosen"]]["schedule"]
     path = places.selection("tiny", 1) / "selection.json"
     before = path.read_bytes()
     path.write_bytes(before.replace(b'"kept"', b'"keeps"', 1))

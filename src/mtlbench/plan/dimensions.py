@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from mtlbench.plan.blocks import Experiment, Optimizer
+from mtlbench.plan.blocks import Experiment, Optimizer, Schedule
 from mtlbench.plan.options import PerTask, Search, Simplex
 from mtlbench.plan.registry import Entry, entry
 from mtlbench.plan.search_block import Range
@@ -20,7 +20,7 @@ _OPTIMIZER = ("learning_rate", "weight_decay", "momentum")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One option that is searched. ``part`` is optimizer, model or weighting; ``tasks`` are those of a simplex."""
+    """One option that is searched. ``part`` is optimizer, training, model or weighting; ``tasks`` are of a simplex."""
 
     part: str
     option: str
@@ -85,6 +85,26 @@ def of_optimizer(experiment: Experiment, where: str) -> list[Dimension]:
                 raise ParamsError(f"{here}: {_message(error)}, found {probe}") from None
         found.append(dimension)
     return found
+
+
+def of_schedule(experiment: Experiment, where: str) -> list[Dimension]:
+    """The schedules that all rows search; [] without, ParamsError for what is none."""
+    assert experiment.search is not None
+    range_, here = experiment.search.space.schedule, f"{where}.search.space.schedule"
+    if range_ is None:
+        return []
+    if range_.values is None:
+        raise ParamsError(f"{here}: expected 'values', a list of schedules; found 'low' and 'high'")
+    found = []
+    for number, value in enumerate(range_.values):
+        try:
+            found.append(Schedule.model_validate(value).model_dump())
+        except ValueError as error:
+            raise ParamsError(f"{here}.values.{number}: {_message(error)}, found {value}") from None
+    search = Search(values=tuple(found))
+    if problem := search.problem():
+        raise ParamsError(f"{here}: {problem}")
+    return [Dimension("training", "schedule", search)]
 
 
 def of_entry(

@@ -6,7 +6,7 @@ from typing import Any
 
 from mtlbench.plan.dimensions import Dimension
 
-#: {part: {option: value}} with the parts optimizer, model and weighting.
+#: {part: {option: value}} with the parts optimizer, training (of which the schedule), model and weighting.
 Setting = dict[str, dict[str, Any]]
 
 
@@ -22,7 +22,7 @@ def settings(dimensions: Sequence[Dimension], trials: int, seed: int) -> list[Se
 
 
 def _setting(dimensions: Sequence[Dimension], point: Sequence[float]) -> Setting:
-    found: Setting = {"optimizer": {}, "model": {}, "weighting": {}}
+    found: Setting = {"optimizer": {}, "training": {}, "model": {}, "weighting": {}}
     start = 0
     for dimension in dimensions:
         found[dimension.part][dimension.option] = dimension.value(point[start : start + dimension.width])

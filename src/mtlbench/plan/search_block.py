@@ -38,11 +38,23 @@ class Space(Block):
     optimizer: Annotated[
         dict[str, Range], Field(min_length=1, description="{learning_rate, weight_decay or momentum: range}")
     ]
+    schedule: Annotated[
+        Range | None,
+        Field(description="{values: [{name: constant}, {name: cosine}, ...]}: schedules; without, that of training"),
+    ] = None
     weightings: Annotated[
         dict[str, _Options],
         Field(description="{label: {option: range in place of the declared one, or null to keep its default}}"),
     ] = {}
     models: Annotated[dict[str, _Options], Field(description="{label: {option: range}}")] = {}
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_defaults(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Spaces without schedules are written as they were before there was a choice."""
+        values = dump(self)
+        if self.schedule is None:
+            values.pop("schedule", None)
+        return values
 
 
 class Rung(Block):

@@ -112,7 +112,8 @@ def _trial(spec: Mapping[str, Any], setting: Setting, search: SearchBlock) -> di
     return seeded({
         **spec,
         "training": {
-            **training, "epochs": search.epochs, "optimizer": {**training["optimizer"], **setting["optimizer"]},
+            **training, **setting["training"], "epochs": search.epochs,
+            "optimizer": {**training["optimizer"], **setting["optimizer"]},
         },
         "protocol": Protocol(name="held_out", share=search.held_out).model_dump(),
         "model": _with_options(spec["model"], setting["model"]),

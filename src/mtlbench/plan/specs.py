@@ -80,7 +80,7 @@ def _dimensions(grid: Experiment, model: str, weighting: str, where: str) -> lis
     """What the trials of a row vary, the optimiser first; ``weighting`` is "" for a single-task model."""
     assert grid.search is not None
     space = grid.search.space
-    found = dimensions.of_optimizer(grid, where)
+    found = dimensions.of_optimizer(grid, where) + dimensions.of_schedule(grid, where)
     for kind, label, ranges in (("weightings", weighting, space.weightings), ("models", model, space.models)):
         if label:
             block = getattr(grid, kind)[label]

@@ -138,7 +138,8 @@ def _chosen(cell: Cell, source: Chosen) -> dict[str, Any]:
         row = read_json(manifest.path.parent / SELECTION)["rows"][source.row]
         if row["chosen"] is None:
             raise NothingToTrainError(f"no trial of {source.row} has a score: {row['reason']}", _any_trial(cell, row))
-        training = {**cell.spec["training"], "optimizer": row["optimizer"]}
+        searched = {name: row[name] for name in ("optimizer", "schedule") if name in row}
+        training = {**cell.spec["training"], **searched}
         found = {**cell.spec, "training": training, "model": row["model"], "weighting": row["weighting"]}
     except (KeyError, TypeError) as error:
         raise DamagedError(manifest.path.parent / SELECTION, f"without {error}") from None

@@ -1,7 +1,7 @@
 """What the search of an experiment chooses, from the files of its trials: for `mtlbench select`, and for its check."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtlbench.metrics.metric import Metric
@@ -10,7 +10,7 @@ from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment, Params
 from mtlbench.runs.dataset import DatasetFacts
 from mtlbench.runs.manifest import read_cell
-from mtlbench.runs.select import choose, promote, read_rows
+from mtlbench.runs.select import Trial, choose, promote, read_rows
 from mtlbench.tasks import make_tasks
 
 #: Relative difference of a score that another version of NumPy may make from the same files.
@@ -30,11 +30,23 @@ def choice(params: Params, name: str, rung: int | None = None) -> dict[str, Any]
     assert wanted.search is not None
     rungs = wanted.search.rungs
     if rung is not None:
-        return promote(read, baseline, metrics, rungs[rung - 1].epochs, rungs[rung - 1].keep)
-    found = choose(read, baseline, metrics)
-    if rungs:
-        found |= {"epochs": wanted.search.epochs, "rungs": [one.model_dump() for one in rungs]}
+        found = promote(read, baseline, metrics, rungs[rung - 1].epochs, rungs[rung - 1].keep)
+    else:
+        found = choose(read, baseline, metrics)
+        if rungs:
+            found |= {"epochs": wanted.search.epochs, "rungs": [one.model_dump() for one in rungs]}
+    if wanted.search.space.schedule is not None:
+        _add_schedules(found["rows"], read)
     return found
+
+
+def _add_schedules(rows: Mapping[str, Any], read: Mapping[str, Sequence[Trial]]) -> None:
+    """Write beside each trial, and beside the choice, the schedule that was tried."""
+    for name, row in rows.items():
+        for one, trial in zip(row["trials"], read[name], strict=True):
+            one["schedule"] = trial.spec["training"]["schedule"]
+        if row.get("chosen") is not None:
+            row["schedule"] = row["trials"][row["chosen"]]["schedule"]
 
 
 def same(one: Any, other: Any) -> bool:

@@ -13,7 +13,7 @@ from mtlbench.metrics.delta_m import relative_gain
 from mtlbench.plan.names import ONLY
 from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.grid import SINGLE, Column, Grid, Row
-from mtlbench.report.rows.text import task_title
+from mtlbench.report.rows.text import schedule_text, task_title
 
 #: The weighting whose trials are fixed weights all over the simplex.
 STATIC = "static"
@@ -104,9 +104,13 @@ def _value(values: Mapping[str, Mapping[str, float | None]], task: str, metric: 
 
 def _settings(trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The options of each trial whose values differ between the trials; of one trial all of the optimiser."""
-    flat = [{**one["optimizer"], **one["model"], **one["weighting"]} for one in trials]
+    flat = [{**one["optimizer"], **_schedule(one), **one["model"], **one["weighting"]} for one in trials]
     names = [name for name in flat[0] if any(one.get(name) != flat[0][name] for one in flat)] if flat else []
     return [{name: one.get(name) for name in names} for one in flat]
+
+
+def _schedule(trial: Mapping[str, Any]) -> dict[str, str]:
+    return {"schedule": schedule_text(trial["schedule"]).removesuffix(" schedule")} if "schedule" in trial else {}
 
 
 def expected_best(scores: np.ndarray) -> np.ndarray:

@@ -12,17 +12,19 @@ from mtlbench.report.evidence.halving import Halving, halving
 from mtlbench.report.evidence.oracle import Oracle, oracles
 from mtlbench.report.evidence.search_cost import search_costs
 from mtlbench.report.evidence.tuning import RATE, Tuned
+from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.report.rows.text import DASH, number, task_title
 
 
 def tuning_tables(analysis: Analysis) -> dict[str, Any]:
-    """What the section shows: records as text, and sentences ("halving", "edge", "above", "flattery").
+    """What the section shows: records as text, and sentences ("length", "halving", "edge", "above", "flattery").
 
     Every list is empty and every sentence "" where there is nothing to show; all of them without a search.
     """
     standing, oracle = standings(analysis), oracles(analysis)
     return {
         "chosen": chosen_settings(analysis),
+        "length": length_sentence(analysis.grid.input),
         "halving": halving_sentence(halving(analysis.tuned, analysis.grid.input.selection)),
         "edge": edge_sentence(analysis.tuned),
         "front": [_front(one) for one in standing],
@@ -53,11 +55,21 @@ def _counts(row: Tuned) -> Counter[int]:
     return Counter(row.stopped.values())
 
 
+def length_sentence(report: ReportInput) -> str:
+    """How long trials and final runs were trained; "" where that is not known."""
+    if not report.search:
+        return ""
+    trial, final = report.search["epochs"], report.training["epochs"]
+    text = f"Trials were trained for {trial} epochs with {100 * report.search['held_out']:g} % of the training images "
+    text += f"held out, final runs for {final} epochs."
+    return text if trial >= final else f"{text} What is best after {trial} epochs need not be best after {final}."
+
+
 def halving_sentence(found: Halving | None) -> str:
     """The rule by which trials were stopped, how many were, and what that saved; "" where none can be."""
     if found is None:
         return ""
-    rule = ", then ".join(f"after {rung['epochs']} epochs the best {rung['keep']} went on" for rung in found.rungs)
+    rule = ", then ".join(f"after epoch {rung['epochs']} the best {rung['keep']} went on" for rung in found.rungs)
     count = sum(found.stopped.values())
     parts = ", ".join(f"{number} after {epochs}" for epochs, number in sorted(found.stopped.items()))
     hours = f", about {number(found.hours, 2)} hours" if found.hours is not None else ""

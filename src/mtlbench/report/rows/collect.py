@@ -56,6 +56,7 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
         published_batch=data.published_batch,
         papers=_papers(cells),
         searched=experiment.search is not None,
+        search=experiment.search.model_dump() if experiment.search else {},
         selection=selection,
         trials={} if selection is None else _trials(grid.trials(params, name), titles, sources),
         remarks=(

@@ -56,9 +56,9 @@ class ReportInput:
     ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
     ``baseline_errors`` {domain: error} are those that the score S of the Visual Decathlon is relative to, {} for the
     baseline's own. ``remarks`` say what is wrong with the cells together. ``papers`` are (paper, title) as the entries
-    of the grid declare them. ``searched`` says that the rows' settings are those of a search, ``selection`` is the
-    content of its selection.json, None before the choice; ``trials`` are the trials of every row (``model/weighting``)
-    by number.
+    of the grid declare them. ``searched`` says that the rows' settings are those of a search, ``search`` is its block
+    of params.yaml, {} without one, ``selection`` the content of its selection.json, None before the choice; ``trials``
+    are the trials of every row (``model/weighting``) by number.
     """
 
     name: str
@@ -79,5 +79,6 @@ class ReportInput:
     remarks: tuple[str, ...] = ()
     papers: tuple[tuple[str, str], ...] = ()
     searched: bool = False
+    search: Mapping[str, Any] = field(default_factory=dict)
     selection: Mapping[str, Any] | None = None
     trials: Mapping[str, tuple[CellInput, ...]] = field(default_factory=dict)

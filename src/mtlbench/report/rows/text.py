@@ -82,18 +82,28 @@ def protocol_text(protocol: Mapping[str, Any]) -> str:
     )
 
 
-def training_text(training: Mapping[str, Any], searched: bool = False) -> str:
-    """One line of training settings: epochs, batch, optimiser (``searched``: each row's), schedule, augmentation."""
+def schedule_text(schedule: Mapping[str, Any]) -> str:
+    """A schedule of the learning rate in a few words."""
+    if schedule.get("name") == "step":
+        return f"× {schedule.get('factor'):g} every {schedule.get('every')} epochs"
+    return f"{schedule.get('name')} schedule"
+
+
+def training_text(training: Mapping[str, Any], searched: bool = False, search: Mapping[str, Any] | None = None) -> str:
+    """One line of training settings: epochs, batch, optimiser, schedule, augmentation.
+
+    ``searched``: each row has an optimiser of its own, and a schedule where the block ``search`` names some.
+    """
     optimizer, schedule = training.get("optimizer") or {}, training.get("schedule") or {}
     parts = [f"{training.get('epochs')} epochs", f"batch {training.get('batch_size')}"]
     if searched:
         parts.append(f"{optimizer.get('name')} as chosen for each row")
     elif optimizer:
         parts.append(f"{optimizer.get('name')} {float(optimizer.get('learning_rate', 0)):g}")
-    if schedule.get("name") == "step":
-        parts.append(f"× {schedule.get('factor'):g} every {schedule.get('every')} epochs")
+    if (search or {}).get("space", {}).get("schedule"):
+        parts.append("schedule as chosen for each row")
     elif schedule:
-        parts.append(f"{schedule.get('name')} schedule")
+        parts.append(schedule_text(schedule))
     if phase := training.get("second_phase"):
         rest = f" without {', '.join(phase['without'])}" if phase["without"] else ""
         parts.append(f"the last {phase['epochs']}{rest} at {float(phase['learning_rate']):g}")
