@@ -257,6 +257,22 @@ def test_one_seed(searched_analysis: Analysis) -> None:
     assert second == "Whether any weighting beats tuned static weights cannot be said: one seed cannot show it."
 
 
+def test_of_several_families_the_one_of_the_baseline_is_named(searched_analysis: Analysis) -> None:
+    analysis = told(searched_analysis, {"equal": seeds(1.0)}, searched=False)
+    first, second = verdict(analysis)
+    assert "over" not in first
+    assert second.endswith("so a difference between rows may be one of their settings.")
+    single, *rows = analysis.grid.rows
+    grid = replace(analysis.grid, rows=(single, Row("resnet_single", "", single.cells), *rows))
+    grid.__dict__["reported"] = analysis.grid.reported | {"resnet_single.single": analysis.grid.reported[single.slug]}
+    several = Told(grid, analysis.evidence | {"resnet_single.single": analysis.evidence[single.slug]})
+    several.__dict__["pairs"] = analysis.pairs
+    told_first, _ = verdict(several)
+    assert told_first == (
+        f"{first} Δm is over segnet_single · single-task for every row, so of another family it shows its network too."
+    )
+
+
 def test_without_a_baseline_or_with_an_undefined_metric(searched_analysis: Analysis) -> None:
     grid = searched_analysis.grid
     alone = Analysis(replace(grid, input=replace(grid.input, baseline=None)), searched_analysis.evidence)

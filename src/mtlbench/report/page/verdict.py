@@ -19,7 +19,7 @@ _NAMED = 3
 
 def verdict(analysis: Analysis) -> tuple[str, str]:
     """(whether learning the tasks together helped, whether a weighting beats fixed weights)."""
-    return _together(analysis), _weightings(analysis)
+    return _together(analysis) + _other_families(analysis), _weightings(analysis)
 
 
 def _together(analysis: Analysis) -> str:
@@ -44,6 +44,14 @@ def _together(analysis: Analysis) -> str:
     absent = len(wanted) - len(rows)
     left_out = f"; {_rows(absent)} without numbers {_is(absent)} left out" if absent else ""
     return _against_baseline(analysis, rows, gains, p_values < 1 - LEVEL) + f"{left_out}."
+
+
+def _other_families(analysis: Analysis) -> str:
+    """That Delta_m compares with the networks of one family, where rows of several stand in the table; "" elsewhere."""
+    baseline, rows = analysis.grid.baseline, analysis.grid.rows
+    if baseline is None or main_column(analysis.grid).task or sum(row.single_task for row in rows) in (1, len(rows)):
+        return ""
+    return f" Δm is over {baseline.label} for every row, so of another family it shows its network too."
 
 
 def _against_baseline(analysis: Analysis, rows: Sequence[Row], gains: np.ndarray, sure: np.ndarray) -> str:
@@ -93,9 +101,10 @@ def _weightings(analysis: Analysis) -> str:
     """Weighting methods against tuned static weights; without a search against equal weights."""
     if analysis.grid.input.searched:
         return f"{_searched(analysis)}."
+    several = len({row.weighting for row in analysis.grid.rows if not row.single_task}) > 1
     caution = (
-        "methods were not tuned equally (there was no search), so a difference between weightings may be one of their "
-        "settings"
+        "methods were not tuned equally (there was no search), so a difference between "
+        f"{'weightings' if several else 'rows'} may be one of their settings"
     )
     if not references(analysis) or not methods(analysis):
         return f"The {caution}."
