@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from mtlbench.plan import extensions, grid, keys, places, prepared, task_options
 from mtlbench.plan.params import Params
@@ -39,6 +40,13 @@ def show(what: str, experiment: str | None, params: Callable[[], Params], option
     console().print(table)
 
 
+class _WithNull(RoundTripRepresenter):
+    """Writes null as the word; a class of its own, because ruamel keeps what is added for all writers of a class."""
+
+
+_WithNull.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
 def expanded(params: Params, name: str) -> str:
     """The experiment as YAML, every value in its place: the same keys when it is written so in params.yaml."""
     return _yaml({name: _block(params, name)})
@@ -62,11 +70,9 @@ def _block(params: Params, name: str) -> dict[str, Any]:
 
 def _yaml(value: dict[str, Any]) -> str:
     yaml = YAML()
+    yaml.Representer = _WithNull
     yaml.default_flow_style = None
     yaml.width = 120
-    yaml.representer.add_representer(
-        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
     text = io.StringIO()
     yaml.dump(value, text)
     return text.getvalue()

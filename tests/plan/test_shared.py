@@ -60,6 +60,9 @@ def test_the_expanded_form_is_valid_and_has_the_same_keys(shipped) -> None:
     for block in ("protocols", "trainings", "grids"):
         del value[block]
     written_out = validate(value)
+    plain = io.StringIO()
+    YAML().dump({"a": None}, plain)
+    assert plain.getvalue() == "a:\n"  # other writers of YAML in this process write as before
     for name in params.experiments:
         assert [cell.key for cell in grid.cells(written_out, name)] == [cell.key for cell in grid.cells(params, name)]
 
