@@ -4,6 +4,7 @@ The first half holds the kinds that are known; the second half makes new ones, s
 """
 
 import contextlib
+import functools
 import io
 import os
 import pickle
@@ -13,6 +14,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +25,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mtlbench.datasets._nyuv2_file import read_splits
+from mtlbench.datasets.raw import matlab as matlab_files
 from mtlbench.datasets.raw import packages
 from mtlbench.datasets.raw.arrays import read_array
 from mtlbench.datasets.raw.matlab import read_matlab, whole_numbers
 from mtlbench.datasets.raw.pictures import MOST_PIXELS, read_picture
 from mtlbench.system.errors import DataError
+from mtlbench.system.workers import run_apart
 
 MEMBER = "gtFine/train/aachen/aachen_000001_000019_gtFine_labelIds.png"
 ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -254,25 +258,27 @@ def test_a_matlab_file_that_is_too_large(tmp_path: Path) -> None:
 # From here on: kinds that nobody thought of. A few in `make test`, many in `make test-slow`.
 quick = settings(derandomize=True, max_examples=20, deadline=None, database=None,
                  suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
-long = settings(quick, max_examples=1000)
-Change = Callable[[bytes], bytes]
 Load = Callable[[Path, bytes], object]
 
 
-@st.composite
-def changes(draw: st.DrawFn) -> Change:
-    """Bytes flipped, cut off, taken out or put in."""
-    steps = draw(st.lists(st.tuples(st.sampled_from(["flip", "cut", "drop", "add"]), st.integers(0, 10_000),
-                                    st.binary(min_size=1, max_size=6)), min_size=1, max_size=4))  # fmt: skip
+@dataclass(frozen=True)
+class Change:
+    """Bytes flipped, cut off, taken out or put in: (how, where, bytes), one after the other."""
 
-    def change(content: bytes) -> bytes:
-        for how, at, value in steps:
+    steps: list[tuple[str, int, bytes]]
+
+    def __call__(self, content: bytes) -> bytes:
+        for how, at, value in self.steps:
             at %= len(content) + 1
             tail = {"flip": at + len(value), "cut": len(content), "drop": at + len(value), "add": at}[how]
             content = content[:at] + (value if how in ("flip", "add") else b"") + content[tail:]
         return content
 
-    return change
+
+STEPS = st.tuples(
+    st.sampled_from(["flip", "cut", "drop", "add"]), st.integers(0, 10_000), st.binary(min_size=1, max_size=6)
+)
+CHANGES = st.builds(Change, st.lists(STEPS, min_size=1, max_size=4))
 
 
 def load_array(path: Path, content: bytes) -> object:
@@ -330,7 +336,7 @@ def expect_data_error(form: str, folder: Path, change: Change) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @quick
-@given(change=changes())
+@given(change=CHANGES)
 def test_changed_bytes_are_read_or_refused(tmp_path: Path, form: str, change: Change) -> None:
     expect_data_error(form, tmp_path, change)
 
@@ -342,12 +348,22 @@ def test_a_reader_that_crashes_ends_only_its_own_process(tmp_path: Path, monkeyp
         read_splits(tmp_path / "splits.mat", 6)
 
 
+def expect_data_errors(form: str, folder: Path, many: list[Change]) -> None:
+    for change in many:
+        expect_data_error(form, folder, change)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-@long
-@given(change=changes())
-def test_many_changed_bytes_are_read_or_refused(tmp_path: Path, form: str, change: Change) -> None:
-    expect_data_error(form, tmp_path, change)
+@settings(quick, max_examples=40)
+@given(many=st.lists(CHANGES, min_size=25, max_size=25))
+def test_many_changed_bytes_are_read_or_refused(tmp_path: Path, form: str, many: list[Change]) -> None:
+    """1000 changes; 25 at a time are read in one process, and where that crashed again, each in one of its own."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(ChildProcessError):
+        patch.setattr(matlab_files, "run_apart", lambda job: job())
+        run_apart(functools.partial(expect_data_errors, form, tmp_path, many))
+        return
+    expect_data_errors(form, tmp_path, many)
 
 
 HEADERS = st.fixed_dictionaries(
