@@ -140,6 +140,8 @@ def run(roofline: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) 
 
 
 def test_the_command_shows_every_model_once(project, roofline: ModuleType, monkeypatch, capsys) -> None:
+    # In this process: test_gpu_script.py runs the command as it is, with a process for each measurement.
+    monkeypatch.setattr(roofline.Workers, "apply", lambda self, function, *arguments: function(*arguments))
     pipeline.prepare(load(), "rooms")
     run(roofline, monkeypatch, "--models", "segnet_split", "--width", "0.125")
     lines = [line.strip().strip("|") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
