@@ -39,6 +39,7 @@ PARTS = (
     str(places.SELECTIONS / "README.md"),
 )
 MODELS, WEIGHTINGS = 2, 10
+DRY_RUN = ("snakemake", "--profile", "workflow/profiles/local", "-n")
 #: Bytes of the stub files of one cell, as large as those of a small real run.
 SIZES = {
     "history.csv": 4_000,
@@ -156,16 +157,18 @@ def make(base: Path, cells: int) -> Stubs:
     return stubs
 
 
+def measure_planning(stubs: Stubs) -> dict[str, Cost]:
+    """{what: its cost} of planning a grid of which nothing is done."""
+    return {"snakemake -n, all pending": stubs.run(*DRY_RUN)}
+
+
 def measure(stubs: Stubs) -> dict[str, Cost]:
     """{what: its cost} of the commands that people wait for."""
-    dry_run = ("snakemake", "--profile", "workflow/profiles/local", "-n")
-    found = {
-        "snakemake -n, all pending": stubs.run(*dry_run),
-        "mtlbench status, all pending": stubs.run("mtlbench", "status"),
-    }
+    found = measure_planning(stubs)
+    found["mtlbench status, all pending"] = stubs.run("mtlbench", "status")
     stubs.finish()
     found |= {
-        "snakemake -n, all done": stubs.run(*dry_run),
+        "snakemake -n, all done": stubs.run(*DRY_RUN),
         "mtlbench status, all done": stubs.run("mtlbench", "status"),
         "mtlbench verify": stubs.run("mtlbench", "verify"),
         "dvc repro, the first record": stubs.run("dvc", "repro"),
@@ -212,16 +215,18 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where the throw-away checkouts are made (default: a temporary one)"
     )
+    parser.add_argument("--plan", action="store_true", help="only `snakemake -n`, all pending")
     arguments = parser.parse_args()
+    what = measure_planning if arguments.plan else measure
     found, load_before = {}, os.getloadavg()[0]
     for count in arguments.cells:
         with tempfile.TemporaryDirectory(prefix="mtlbench-scale-", dir=arguments.folder) as base:
-            found[count] = measure(make(Path(base), count))
+            found[count] = what(make(Path(base), count))
     table = Table(title="seconds (of the processors)", title_justify="left")
     for column in ("command", *(f"{count} cells" for count in found)):
         table.add_column(column, justify="left" if column == "command" else "right")
-    for what in next(iter(found.values())):
-        table.add_row(what, *(f"{costs[what].wall:.1f} ({costs[what].cpu:.1f})" for costs in found.values()))
+    for command in next(iter(found.values())):
+        table.add_row(command, *(f"{costs[command].wall:.1f} ({costs[command].cpu:.1f})" for costs in found.values()))
     console().print(table)
     print(f"{os.cpu_count()} processors; load {load_before:.1f} before, {os.getloadavg()[0]:.1f} at the end")
 
