@@ -28,6 +28,14 @@ SPEC = {
 RECIPE = Recipe.of(SPEC)
 
 
+def test_a_reader_is_told_three_changed_files() -> None:
+    assert code.remedy("a/b/c/seed0", ["models/x.py"]).startswith(
+        "made with other code than today's in models/x.py; `mt"
+    )
+    many = code.remedy("a/b/c/seed0", ["datasets/d.py", *(f"models/{name}.py" for name in "abcd")])
+    assert "in datasets/d.py, models/a.py, models/b.py and 2 more files; `mtlbench prepare --again`" in many
+
+
 def forget() -> None:
     """What a new process does not know."""
     for cached in (code._digests, code._read, code._file):

@@ -2,6 +2,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
@@ -127,6 +128,14 @@ def test_the_table_shows_every_cell(project, capsys) -> None:
     printed = capsys.readouterr().out
     assert printed.count("pending") == 5 + 1
     assert "tiny: 5 pending" in printed
+
+
+def test_a_name_stays_in_one_piece_beside_long_details(project, capsys) -> None:
+    cells = grid.cells(load(), "tiny")
+    table = status._table("tiny", [status.State(cell, "done, other code", "models/x.py, " * 20) for cell in cells])
+    Console(width=80).print(table)
+    printed = capsys.readouterr().out
+    assert all(cell.path.removeprefix("tiny/") in printed for cell in cells)
 
 
 def test_watching_ends_when_every_run_has_ended(project, monkeypatch, capsys) -> None:

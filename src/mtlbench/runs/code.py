@@ -71,11 +71,17 @@ def differences(manifest: Manifest) -> list[str]:
     return sorted({name for old, new in pairs for name in old.keys() | new.keys() if old.get(name) != new.get(name)})
 
 
+#: Changed files that a reader is told by name.
+_NAMED = 3
+
+
 def remedy(path: str, files: Sequence[str]) -> str:
     """What a reader is told of a cell, by its path, whose code differs in these files."""
     prepare = any(name.startswith("datasets/") for name in files)
     first = "`mtlbench prepare --again` its dataset, then " if prepare else ""
-    return f"made with other code than today's in {', '.join(files)}; {first}`mtlbench train --again {path}`"
+    more = f" and {len(files) - _NAMED} more files" if len(files) > _NAMED else ""
+    told = ", ".join(files[:_NAMED])
+    return f"made with other code than today's in {told}{more}; {first}`mtlbench train --again {path}`"
 
 
 @functools.cache

@@ -208,7 +208,7 @@ def _running(cell: Cell, progress: Position) -> State:
 def _table(name: str, states: list[State]) -> Table:
     table = Table(title=name, title_justify="left")
     for column in ("cell", "state", "detail"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "cell")
     for one in states:
         colour = "yellow" if one.name.endswith((OTHER_CODE, OTHER_SETTING)) else _COLOURS.get(one.name, "default")
         table.add_row(one.cell.path.split("/", 1)[1], f"[{colour}]{one.name}[/]", one.detail.replace("[", r"\["))

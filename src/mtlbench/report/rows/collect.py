@@ -30,7 +30,8 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
     if missing and not partial:
         raise DataError(
             f"{name}: {len(missing)} of {len(cells)} cells are not there, the first is {missing[0]}. Run "
-            f"`snakemake --profile workflow/profiles/local {name}`, or add --partial for a report with missing results."
+            f"`snakemake --profile workflow/profiles/local {name}`; `mtlbench report {name} --partial` reports on the "
+            "others."
         )
     found = {cell.path: _finished(cell) for cell in cells}
     manifests = {path: one for path, one in found.items() if isinstance(one, Manifest)}
