@@ -43,11 +43,13 @@ def test_other_bytes_are_told(gpu: ModuleType, monkeypatch, tmp_path: Path, othe
 
 
 def test_a_part_that_fails_stops_no_other_and_one_without_time_says_so(gpu, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(gpu.projects, "kill", lambda *_: False)
+    monkeypatch.setattr(gpu.projects, "kill", lambda folder, path: "float32" not in folder.name)
     monkeypatch.setattr(gpu.projects, "outputs", lambda *_: {})
-    assert main(gpu, monkeypatch, tmp_path, "bytes", "train", "--modes", "float32", "--project", str(tmp_path),
-                "--cell", "none/m/w/seed0") == 1  # fmt: skip
-    assert "the run ended before it was killed" in (tmp_path / "bytes.md").read_text()
+    assert main(gpu, monkeypatch, tmp_path, "bytes", "train", "--modes", "float32", "bfloat16", "--project",
+                str(tmp_path), "--cell", "none/m/w/seed0") == 1  # fmt: skip
+    text = (tmp_path / "bytes.md").read_text()
+    assert "float32: the run ended before it was killed" in text
+    assert "| bfloat16 | 1.0 | yes | yes |" in text
     assert "FileNotFoundError" in (tmp_path / "train.md").read_text()
     assert main(gpu, monkeypatch, tmp_path, "cells", "--minutes", "-1") == 0
     assert "Left out: 1 at once: the time of this part was over" in (tmp_path / "cells.md").read_text()
