@@ -29,3 +29,12 @@ def test_a_baseline_of_zero_makes_no_false_sentence(make: Callable[..., ReportIn
     assert "No multi-task row has numbers yet" not in text
     assert "segnet_single · single-task in normals <11.25°" in text
     assert "Every row beats" not in text
+
+
+def test_a_sentence_that_ends_with_an_abbreviation_has_one_full_stop(make: Callable[..., ReportInput]) -> None:
+    analysis = analyse(load_grid(make(models=("segnet_mtan",), seeds=(0, 1), images=4)))
+    nothing = {"segmentation": {"pixel_accuracy": 2.0}}  # a constant that no row reaches
+    (row, *_) = analysis.grid.rows
+    grid = replace(analysis.grid, rows=(row,), input=replace(analysis.grid.input, constant=nothing))
+    (sentence,) = (one for one in findings(replace(analysis, grid=grid)) if "predicting a constant" in one)
+    assert sentence.endswith("in segmentation Pix. acc.")
