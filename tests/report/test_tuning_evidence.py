@@ -207,11 +207,11 @@ def test_stopped_trials_count_as_tried_and_are_told(halved: Analysis, searched_a
     assert tables["halving"] == (
         "The worse trials were stopped early, by one rule for all rows (successive halving): after epoch 2 the best 2 "
         "went on, then after epoch 3 the best 1 went on, ranked as the selection ranks, by what they had on the "
-        "held-out images until then. 14 of 21 trials were stopped (7 after 2, 7 after 3), which saved 49 of 126 "
-        f"epochs, about {49 * pace:.2f} hours. They count as tried; only trials that ran to the end could be chosen; "
-        "one that starts slowly may have been lost."
+        "held-out images until then. 14 of 21 trials were stopped (7 after epoch 2, 7 after epoch 3), which saved 49 "
+        f"of 126 epochs, about {49 * pace:.2f} hours. They count as tried; only trials that ran to the end could be "
+        "chosen; one that starts slowly may have been lost."
     )
-    assert {one["stopped"] for one in tables["chosen"]} == {"1 after 2, 1 after 3"}
+    assert {one["stopped"] for one in tables["chosen"]} == {"1 after epoch 2, 1 after epoch 3"}
     assert tuning_tables(searched_analysis)["halving"] == ""
     for early, whole in zip(halved.tuned, searched_analysis.tuned, strict=True):
         assert expected_best(early.scores) == pytest.approx(expected_best(whole.scores)), "with what they had by then"

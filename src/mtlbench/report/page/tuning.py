@@ -44,15 +44,15 @@ def chosen_settings(analysis: Analysis) -> list[dict[str, Any]]:
             "values": _values(row),
             "score": DASH if row.chosen is None else number(float(row.scores[row.chosen]), 2),
             "lost": str(row.lost),
-            "stopped": ", ".join(f"{count} after {epochs}" for epochs, count in sorted(_counts(row).items())),
+            "stopped": _parts(Counter(row.stopped.values())),
         }
         for row in analysis.tuned
     ]
 
 
-def _counts(row: Tuned) -> Counter[int]:
-    """{epochs: how many trials were stopped after so many}."""
-    return Counter(row.stopped.values())
+def _parts(stopped: Mapping[int, int]) -> str:
+    """ "5 after epoch 2, 2 after epoch 6": how many trials were stopped where; "" for none."""
+    return ", ".join(f"{count} after epoch {epochs}" for epochs, count in sorted(stopped.items()))
 
 
 def length_sentence(report: ReportInput) -> str:
@@ -71,13 +71,13 @@ def halving_sentence(found: Halving | None) -> str:
         return ""
     rule = ", then ".join(f"after epoch {rung['epochs']} the best {rung['keep']} went on" for rung in found.rungs)
     count = sum(found.stopped.values())
-    parts = ", ".join(f"{number} after {epochs}" for epochs, number in sorted(found.stopped.items()))
     hours = f", about {number(found.hours, 2)} hours" if found.hours is not None else ""
     return (
         f"The worse trials were stopped early, by one rule for all rows (successive halving): {rule}, ranked as the "
         f"selection ranks, by what they had on the held-out images until then. {count} of {found.trials} trials were "
-        f"stopped ({parts or 'none'}), which saved {found.saved} of {found.planned} epochs{hours}. They count as "
-        "tried; only trials that ran to the end could be chosen; one that starts slowly may have been lost."
+        f"stopped ({_parts(found.stopped) or 'none'}), which saved {found.saved} of {found.planned} epochs{hours}. "
+        "They count as tried; only trials that ran to the end could be chosen; one that starts slowly may have been "
+        "lost."
     )
 
 
