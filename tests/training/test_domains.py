@@ -282,6 +282,7 @@ def test_a_report_of_domains_shows_images_with_their_classes(shapes: Path, edit)
         assert f"{task}: Top-1 [%]" in table
     page = (folder / "index.html").read_text()
     assert "score of the Visual Decathlon" in page
+    assert "one forward pass on one image of each domain." in page
     assert " S ↑ " in (folder / "table.md").read_text().splitlines()[0]
     assert_score(cells, dict.fromkeys(("digits", "solids", "textures"), 0.4))
     assert "confusion_domains" in page
