@@ -100,7 +100,7 @@ def test_operations_are_those_of_the_network_forward_and_back(project, roofline:
 
 
 def test_the_described_step_computes_what_ours_does(project, edit, roofline: ModuleType, tmp_path: Path) -> None:
-    """Losses, maps and gradients of the same network in another memory format, with pooling by index."""
+    """Losses and maps of the same network in another memory format, with pooling by index; and its step trains."""
     edit("segnet_split: {width: 0.0625}", "segnet_mtan: {width: 0.0625}")
     pipeline.prepare(load(), "rooms")
     trainer, _ = make_trainer(grid.cell(load(), "tiny/segnet_mtan/equal/seed0"), load().runtime, tmp_path)
