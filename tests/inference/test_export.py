@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ from mtlbench.system.errors import DataError, ParamsError
 from .conftest import CELL
 
 TASKS = {"segmentation": 5, "depth": 1, "normals": 3}
-#: Options that make an instance small, by family ("": any); a model uses those that it has.
-SMALL = {"": {"width": 1 / 16, "backbone": "hrnet18s"}, "resnet": {"depth": 18}}
+#: Options that make an instance small, beside the smallest ``depth``; a model uses those that it has.
+SMALL = {"width": 1 / 16, "backbone": "hrnet18s"}
 QUICK = ("segnet_single",)
 #: Every model that there is; where it takes several backbones, also on a ResNet.
 CASES = [
@@ -37,8 +38,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 
 def small(name: str, more: dict[str, str]) -> Model:
     found = entries("models")[name]
-    wanted = SMALL[""] | SMALL.get(found.constants["family"], {}) | more
-    options = {option: value for option, value in wanted.items() if option in found.options.model_fields}
+    fields = found.options.model_fields
+    options = {option: value for option, value in (SMALL | more).items() if option in fields}
+    if "depth" in fields and (depths := get_args(fields["depth"].annotation)):
+        options["depth"] = min(depths)
     single = found.constants.get("single_task", False)
     model = found.load()(dict(list(TASKS.items())[: 1 if single else 3]), **options).eval()
     for part in model.modules():  # as after training: moments that are not 0 and 1
