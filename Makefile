@@ -37,7 +37,7 @@ demo: env
 test: env
 	$(BIN)/python -m pytest -m "not slow and not slurm" -n 2 --dist loadgroup --durations 25
 
-# The heavy tests: ten minutes on two cores.
+# The heavy tests: half an hour on two cores.
 test-slow: env
 	$(BIN)/python -m pytest -m "slow and not slurm" -n 2 --dist loadgroup --durations 25
 

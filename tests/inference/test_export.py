@@ -22,10 +22,9 @@ from .conftest import CELL
 TASKS = {"segmentation": 5, "depth": 1, "normals": 3}
 #: Options that make an instance small, beside the smallest ``depth``; a model uses those that it has.
 SMALL = {"width": 1 / 16, "backbone": "hrnet18s"}
-QUICK = ("segnet_single",)
 #: Every model that there is; where it takes several backbones, also on a ResNet.
 CASES = [
-    pytest.param(name, more, id="-".join([name, *more.values()]), marks=() if name in QUICK else pytest.mark.slow)
+    pytest.param(name, more, id="-".join([name, *more.values()]))
     for name, found in entries("models").items()
     for more in ({}, {"backbone": "resnet18"})
     if more.keys() <= found.options.model_fields.keys()
@@ -51,35 +50,28 @@ def small(name: str, more: dict[str, str]) -> Model:
     return model
 
 
-@pytest.mark.parametrize(("name", "more"), CASES)
-def test_torch_s_form_is_exact_for_any_number_of_images(name: str, more: dict[str, str]) -> None:
-    model = small(name, more)
-    exported = program(model, (32, 64)).module()
-    for count in (1, 3):
-        image = torch.rand(count, 3, 32, 64)
-        with torch.no_grad():
-            expected, found = model(image), exported(image)
-        assert list(found) == list(expected)
-        assert all(torch.equal(found[task], expected[task]) for task in expected)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "more"), CASES)
-def test_onnxruntime_agrees(name: str, more: dict[str, str], tmp_path) -> None:
-    """To 1e-4 of a map's largest value: other kernels, other order of sums, float32."""
-    pytest.importorskip("onnxscript")
-    onnxruntime = pytest.importorskip("onnxruntime")
+def test_exported_it_gives_the_same_for_any_number_of_images(name: str, more: dict[str, str], tmp_path) -> None:
+    """Torch's form exactly; onnxruntime to 1e-4 of a map's largest value: other kernels and order of sums, float32."""
     model = small(name, more)
-    path = tmp_path / "network.onnx"
-    onnx_program(model, (32, 64)).save(path)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    graph = program(model, (32, 64))
+    exported = graph.module()
+    expected = {}
     for count in (1, 3):
         image = torch.rand(count, 3, 32, 64)
         with torch.no_grad():
-            expected = model(image)
-        for task, found in zip(expected, session.run(list(expected), {"image": image.numpy()}), strict=True):
-            largest = expected[task].abs().max()
-            assert np.abs(found - expected[task].numpy()).max() <= 1e-4 * largest, task
+            expected[image], found = model(image), exported(image)
+        assert list(found) == list(expected[image])
+        assert all(torch.equal(found[task], map_) for task, map_ in expected[image].items())
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "network.onnx"
+    onnx_program(graph, model.tasks).save(path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for image, maps in expected.items():
+        for task, found in zip(maps, session.run(list(maps), {"image": image.numpy()}), strict=True):
+            assert np.abs(found - maps[task].numpy()).max() <= 1e-4 * maps[task].abs().max(), task
 
 
 def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path) -> None:

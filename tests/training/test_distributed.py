@@ -150,6 +150,7 @@ def processes_in(folder: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_runs_continue_to_the_same_bytes(cell, caplog) -> None:
     assert run_cell(cell, load().runtime) == "complete"
     expected = contents(cell)

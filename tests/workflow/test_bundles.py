@@ -53,6 +53,7 @@ def test_every_profile_plans_the_same(checkout) -> None:
     assert len(set(re.findall(r"rule (train-tiny-\d):", output))) == 2
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_leaves_the_others_of_its_job_and_a_report_with_the_missing_result(checkout) -> None:
     output = checkout.snakemake("tiny", check=False)
     assert f"1 of 2 cells failed: {BAD}" in output

@@ -190,6 +190,7 @@ def test_a_network_that_starts_from_single_task_cells_needs_them_and_no_other(ch
     assert checkout.pending(target[0]) == {cell, *(one for one in ALL if one.startswith("tiny/segnet_single/"))}
 
 
+@pytest.mark.slow
 def test_going_back_to_earlier_parameters_trains_nothing(built, params) -> None:
     before = built.trained()
     text = params.read_text()

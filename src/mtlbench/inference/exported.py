@@ -1,7 +1,7 @@
 """Networks as files that run without this package: torch.export (.pt2) and ONNX (.onnx), each with its description."""
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,9 @@ def save_torch(model: Model, description: Description, path: Path) -> None:
     torch.export.save(program(model, description.size), path, extra_files={_EXTRA: description.text()})
 
 
-def onnx_program(model: Model, size: tuple[int, int]) -> Any:
-    """The network as torch's ONNX program, with the input ``image`` (batch, 3, H, W) and an output for each task."""
-    made: Any = torch.onnx.export(
-        program(model, size), (), input_names=["image"], output_names=list(model.tasks), verbose=False
-    )
+def onnx_program(graph: torch.export.ExportedProgram, tasks: Iterable[str]) -> Any:
+    """What :func:`program` gives as torch's ONNX program: input ``image`` (batch, 3, H, W), an output for each task."""
+    made: Any = torch.onnx.export(graph, (), input_names=["image"], output_names=list(tasks), verbose=False)
     if hasattr(made, "rename_axes"):  # since torch 2.12; a name for people, the number of images is free without it
         made.rename_axes({made.model.graph.inputs[0].shape[0]: "batch"})
     return made
@@ -49,7 +47,7 @@ def save_onnx(model: Model, description: Description, path: Path) -> None:
     """Write an .onnx file with the input ``image`` and an output for each task."""
     if missing := [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]:
         raise ParamsError(f"--to onnx: the package '{missing[0]}' is not installed; `pip install onnx onnxscript`")
-    made = onnx_program(model, description.size)
+    made = onnx_program(program(model, description.size), model.tasks)
     made.model.metadata_props[NAME] = description.text()
     made.save(path)
 
