@@ -1,6 +1,7 @@
 """Raw files without a published checksum enter the keys by what they hold."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -71,6 +72,17 @@ def test_a_clone_without_the_raw_files_plans_the_same_keys(sources: Path) -> Non
     shutil.rmtree(places.WORK)
     shutil.rmtree(sources / "one")
     assert cells() == before
+
+
+def test_what_the_repository_keeps_of_sources_enters_the_keys(repository: Path, tmp_path: Path, monkeypatch) -> None:
+    """A record that is not read would give shipped cells other keys in a clone without the raw files, silently."""
+    shutil.copy(repository / "params.yaml", tmp_path)
+    shutil.copytree(repository / places.sources("x").parent, tmp_path / places.sources("x").parent)
+    monkeypatch.chdir(tmp_path)
+    kept = sorted(places.sources("x").parent.glob("*.json"))
+    assert kept
+    for path in kept:
+        assert prepared.dataset(load(), path.stem).content == json.loads(path.read_text())["files"] != {}
 
 
 @pytest.mark.parametrize("kept", ["{}", "[]", "{", '{"source": "three", "files": [1]}', '{"source": "three"}'])
