@@ -47,6 +47,7 @@ def _read(path: Path) -> Shared:
     except (FileNotFoundError, KeyError):
         why = f"it lacks {FACTS} or {SUMS}"
         raise DataError(f"{path}: expected a folder or zip file that `mtlbench share` wrote ({why})") from None
+    # zipfile: NotImplementedError for an unknown compression, RuntimeError for an encrypted member.
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: expected a folder or zip file that `mtlbench share` wrote ({error})") from None
     if f"{checksum(facts)}  {FACTS}" not in sums.decode("utf-8", "replace").splitlines():
