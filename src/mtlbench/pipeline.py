@@ -92,9 +92,8 @@ def select(params: Params, name: str, key: str | None = None, rung: int | None =
     from mtlbench.training.choice import choice
 
     if rung is not None and rung not in (rungs := summaries.rungs(params, name)):
-        raise ParamsError(
-            f"--rung: expected one of the {len(rungs)} under experiments.{name}.search.rungs, found {rung}"
-        )
+        known = f"1 to {len(rungs)}" if rungs else "none"
+        raise ParamsError(f"--rung: expected {known}, the rungs of experiments.{name}.search, found {rung}")
     spec = summaries.selection_spec(params, name, rung)
     if spec is None:
         raise ParamsError(f"experiments.{name}: expected a search: block, without which there is nothing to choose")

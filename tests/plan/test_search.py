@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from mtlbench import pipeline
 from mtlbench.plan import grid, schema, summaries
 from mtlbench.plan.dimensions import Dimension, of_entry
 from mtlbench.plan.options import Search
@@ -242,6 +243,14 @@ def test_rungs_that_cannot_be_climbed(rungs, rungs_: str, message: str) -> None:
     with pytest.raises(ParamsError, match=message) as found:
         grid.every_cell(load(), "tiny")
     assert "experiments.tiny.search.rungs" in str(found.value)
+
+
+def test_a_rung_that_there_is_not_is_named(rungs) -> None:
+    with pytest.raises(ParamsError, match=r"--rung: expected 1 to 2, the rungs of experiments\.tiny\.search, found 3"):
+        pipeline.select(load(), "tiny", rung=3)
+    rungs(RUNGS, "")
+    with pytest.raises(ParamsError, match=r"--rung: expected none, the rungs of .*, found 1"):
+        pipeline.select(load(), "tiny", rung=1)
 
 
 def test_frozen_weights_have_no_mean_over_a_stopped_trial(rungs) -> None:
