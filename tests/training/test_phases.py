@@ -21,6 +21,10 @@ from .test_domains import CLASSIFIERS
 from .test_domains import PARAMS as ONE_PHASE
 
 PHASE = "second_phase: {epochs: 2, learning_rate: 0.01, without: [digits]}"
+SEARCH = (
+    "search: {trials: 2, epochs: 2, held_out: 0.5, rule: primary_gain, "
+    "space: {optimizer: {learning_rate: {low: 0.01, high: 0.1}}}}"
+)
 PARAMS = (
     ONE_PHASE.replace("epochs: 2", "epochs: 5")
     .replace("{name: constant}", "{name: step, every: 2, factor: 0.5}")
@@ -98,6 +102,7 @@ def test_without_a_second_phase_keys_stay(shapes: Path, edit) -> None:
         ("{epochs: 2,", "{epochs: 5,", r"second_phase\.epochs: expected fewer than training\.epochs, 5 of both"),
         ("last_epochs: 1", "last_epochs: 3", r"last_epochs: expected no more epochs than each phase"),
         ("equal: {}", "dwa: {}", r"'dwa' needs the losses of all tasks, and training\.second_phase leaves some out"),
+        ("    resources:", f"    {SEARCH}\n    resources:", r"second_phase: expected null beside 'search'"),
         ("in_turn", "together", None),
         ("equal: {}", "uncertainty: {}", r"'uncertainty' needs the losses of all tasks"),
     ],

@@ -191,9 +191,19 @@ def test_a_diverged_single_task_network_leaves_nothing_to_start_from(started) ->
             "label of a 'resnet_single' among .* There is none: add it",
         ),
         ("segnet_split: {width: 0.0625, start_from: segnet_single}", "has no towers"),
+        (
+            "cross_stitch_vgg: {start_from: single_vgg, batch_norm: statistics}",
+            "expected batch_norm: shared, as in single-task networks",
+        ),
     ],
 )
 def test_a_start_without_sense_is_refused_at_planning(project, edit, block: str, words: str) -> None:
     edit("segnet_split: {width: 0.0625}", block)
     with pytest.raises(ParamsError, match=rf"models\.{block.split(':')[0]}\.start_from: .*{words}"):
+        load()
+
+
+def test_a_start_beside_a_search_is_refused(search) -> None:
+    search("segnet_split: {width: 0.0625}", "segnet_cross_stitch: {width: 0.0625, start_from: segnet_single}")
+    with pytest.raises(ParamsError, match=r"segnet_cross_stitch\.start_from: expected no start_from beside 'search'"):
         load()
