@@ -1,6 +1,7 @@
 """What definitions, protocols and conventions change."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,9 +19,10 @@ from mtlbench.report.evidence.stability import (
     rule_titles,
     swaps,
 )
-from mtlbench.report.figures.tradeoffs import replacement
+from mtlbench.report.figures.tradeoffs import replacement, replacement_figure
 from mtlbench.report.page.page import cost_rows
 from mtlbench.report.rows.costs import cost, cost_table, pareto
+from mtlbench.report.rows.grid import Row
 
 
 def test_choosing_on_the_test_set_flatters_by_what_the_files_say(analysis: Analysis) -> None:
@@ -86,6 +88,28 @@ def test_a_single_task_row_costs_its_networks_together(analysis: Analysis) -> No
     assert single.device_seconds == 6 * 840
     shares = replacement(analysis).set_index("row")
     assert shares.loc["segnet_mtan · equal", "parameters"] == pytest.approx(1.3 / 3)
+
+
+def test_a_network_replaces_the_single_task_networks_of_its_own_family(analysis: Analysis, tmp_path: Path) -> None:
+    def of(row: Row, model: str, family: str) -> Row:
+        named = (
+            replace(c, cell=replace(c.cell, model=model, model_title=model, model_family=family)) for c in row.cells
+        )
+        return Row(model, row.weighting, tuple(named))
+
+    single, multi = analysis.grid.rows[:2]
+    large = replace(single.done[0].manifest, facts={**single.done[0].manifest.facts, "parameters": 50_000_000})
+    double = replace(single, cells=tuple(replace(cell, manifest=large) for cell in single.cells))
+    singles = of(single, single.model, "a"), of(double, "b_single", "b")
+    rows = (*singles, of(multi, multi.model, "a"), of(multi, "b_mtan", "b"), of(multi, "c_mtan", "c"))
+    several = replace(analysis, grid=replace(analysis.grid, rows=rows))
+    shares = replacement(several).set_index("model")["parameters"]
+    assert shares.to_dict() == pytest.approx({multi.model: 1.3 / 3, "b_mtan": 1.3 / 6, "c_mtan": 1.3 / 3})
+    assert several.grid.several_baselines
+    assert not analysis.grid.several_baselines
+    told = replacement_figure(several, tmp_path)
+    assert told is not None
+    assert "those of its own family; " + rows[0].label + " for c_mtan" in told.caption
 
 
 def test_a_run_on_a_busy_machine_does_not_move_the_time(analysis: Analysis) -> None:

@@ -103,13 +103,21 @@ def has_baseline(grid: Grid) -> bool:
     return grid.baseline is not None and bool(grid.baseline.done)
 
 
-def _legend(figure: Any, palette: dict[str, str], grid: Grid) -> None:
+def _single_label(grid: Grid, models: Sequence[str]) -> str:
+    """Whose the dark curves are."""
+    found = {row.label for model in models if (row := grid.single_task_row(model))}
+    if not grid.several_baselines:
+        return SINGLE
+    return found.pop() if len(found) == 1 else f"{SINGLE}, of the same backbone"
+
+
+def _legend(figure: Any, palette: dict[str, str], grid: Grid, models: Sequence[str]) -> None:
     handles = [
         Line2D([], [], color=colour, label=grid.titles[name], **line_look(i, len(palette)) | {"markevery": 1})
         for i, (name, colour) in enumerate(palette.items())
     ]
     if has_baseline(grid):
-        handles.append(Line2D([], [], color=BASELINE, label=SINGLE))
+        handles.append(Line2D([], [], color=BASELINE, label=_single_label(grid, models)))
     handles.append(Line2D([], [], color="#555", label=SPLITS[grid.unseen]))
     handles.append(Line2D([], [], color="#555", linestyle=(0, (3, 1.6)), linewidth=1.0, label="train"))
     legend_above(figure, handles)
@@ -118,9 +126,10 @@ def _legend(figure: Any, palette: dict[str, str], grid: Grid) -> None:
 def _panel(
     axes: Any, grid: Grid, rows: Sequence[Row], palette: dict[str, str], task: str, metric: Metric | None
 ) -> None:
-    """One panel: a metric (or the loss) of a task, for all rows and the baseline."""
+    """One panel: a metric (or the loss) of a task, for the rows of a model and the single-task networks beside it."""
     quantity, scale = (metric.name, metric.scale) if metric else ("loss", 1.0)
-    lines = [(grid.baseline, BASELINE)] if grid.baseline is not None else []
+    single = grid.single_task_row(rows[0].model) if rows else grid.baseline
+    lines = [(single, BASELINE)] if single is not None else []
     lines += [(row, palette[row.weighting]) for row in rows]
     looks: list[dict[str, Any]] = [{}] * (len(lines) - len(rows)) + [line_look(i, len(rows)) for i in range(len(rows))]
     for (row, colour), look in zip(lines, looks, strict=True):
@@ -161,7 +170,7 @@ def model_curves(grid: Grid, model: str, folder: Path) -> list[Picture]:
                 axes[1, column].set_xlabel("epoch")
             clipped = sum(mark_clipped(panel) for panel in axes.flat) > 0
             figure.align_ylabels()
-            _legend(figure, palette, grid)
+            _legend(figure, palette, grid, [model])
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             caption = (
                 f"{grid.titles[model]}: the primary metric (above) and the loss (below) of each task over the epochs, "
@@ -188,7 +197,7 @@ def all_metrics(grid: Grid, model: str, folder: Path) -> Picture:
         clipped = sum(mark_clipped(panel) for panel in axes.flat[: len(panels)]) > 0
         keep_first(axes, len(panels))
         figure.supxlabel("epoch", fontsize=8.5)
-        _legend(figure, palette, grid)
+        _legend(figure, palette, grid, [model])
         return save(
             figure,
             folder,
@@ -219,7 +228,7 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
             clipped = sum(mark_clipped(panel) for panel in axes.flat) > 0
             figure.supxlabel("epoch", fontsize=8.5)
             figure.align_ylabels()
-            _legend(figure, {w: palette[w] for w in weightings[:MOST_COLOURS]}, grid)
+            _legend(figure, {w: palette[w] for w in weightings[:MOST_COLOURS]}, grid, models)
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             split = SPLITS[grid.unseen]
             crowd = (

@@ -20,7 +20,7 @@ from mtlbench.report.figures.style import (
     styled,
     tidy,
 )
-from mtlbench.report.rows.costs import Cost, cost, pareto
+from mtlbench.report.rows.costs import cost, pareto
 from mtlbench.report.rows.grid import Row, mean
 from mtlbench.system.colours import COLOURS
 
@@ -60,6 +60,8 @@ def cost_quality(analysis: Analysis, folder: Path) -> Picture | None:
         handles = [_marker(BASELINE, "s", "single-task (all networks)")]
         named = list(palette.items())[: len(COLOURS)]
         handles += [_marker(colour, "o", analysis.grid.titles[model]) for model, colour in named]
+        if grey := [analysis.grid.titles[model] for model in list(palette)[len(COLOURS) :]]:
+            handles.append(_marker(QUIET, "o", grey[0] if len(grey) == 1 else "other networks"))
         legend_above(figure, handles)
         caption = (
             f"Cost against {column.metric.display}, one point per row. The line joins the rows that no other row beats "
@@ -122,22 +124,33 @@ def plain_ticks(axes: Any, values: list[float]) -> None:
 
 
 def replacement(analysis: Analysis) -> pd.DataFrame:
-    """For each row, its cost as a share of the single-task networks it replaces (1 = the same); empty without them."""
-    baseline = analysis.grid.baseline
-    if baseline is None:
-        return pd.DataFrame()
-    whole: Cost = cost(baseline)
+    """For each row, its cost as a share of the single-task networks of its family (1 = the same); empty without them.
+
+    Where the grid has none of its family, of the baseline's.
+    """
     records = []
     for row in analysis.grid.rows:
-        if row.single_task:
+        single = analysis.grid.single_task_row(row.model)
+        if row.single_task or single is None:
             continue
-        found = cost(row)
+        found, whole = cost(row), cost(single)
         shares = {
             name: value / one if (value := getattr(found, name)) and (one := getattr(whole, name)) else np.nan
             for name, _, _ in _AXES
         }
         records.append({"row": row.name, "model": row.model, "weighting": row.weighting, **shares})
     return pd.DataFrame(records)
+
+
+def _which(analysis: Analysis) -> str:
+    """Which single-task networks these are, where it is not the same answer for every row; "" elsewhere."""
+    grid = analysis.grid
+    if not grid.several_baselines:
+        return ""
+    singles = {row.family: row for row in grid.rows if row.single_task}
+    lone = dict.fromkeys(grid.titles[row.model] for row in grid.rows if row.family not in singles)
+    rest = f"; {grid.baseline.label} for {', '.join(lone)}, whose family has none" if lone and grid.baseline else ""
+    return f", those of its own family{rest}"
 
 
 def replacement_figure(analysis: Analysis, folder: Path) -> Picture | None:
@@ -170,7 +183,8 @@ def replacement_figure(analysis: Analysis, folder: Path) -> Picture | None:
         panels[0].set_yticks(range(len(means)), [analysis.grid.titles[model] for model in means.index])
         panels[0].set_ylim(len(means) - 0.5, -0.5)
         caption = (
-            "What one multi-task network costs relative to the single-task networks that it replaces (dashed line: the "
-            "same). Bars: mean over weightings; lines: from the cheapest to the dearest weighting."
+            "What one multi-task network costs relative to the single-task networks that it replaces"
+            f"{_which(analysis)} (dashed line: the same). Bars: mean over weightings; lines: from the cheapest to the "
+            "dearest weighting."
         )
         return save(figure, folder, "replacement", caption, "Bars of cost for every model beside a line at 1")

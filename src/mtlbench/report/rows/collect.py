@@ -121,6 +121,7 @@ def _cell_input(cell: Cell, found: Manifest | str, titles: Mapping[str, str], so
         model_options=cell.recipe.model.options,
         withheld=withheld(cell) if finished else frozenset(),
         model_title=_title("models", cell.model, cell.recipe.model.kind),
+        model_family=str(entry("models", cell.recipe.model.kind).constants.get("family", "")),
         weighting_title=titles[cell.weighting],
         weighting_kind=cell.recipe.weighting.kind,
         mean_of=sources.get(cell.weighting, ""),

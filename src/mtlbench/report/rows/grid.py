@@ -59,6 +59,11 @@ class Row:
         return self.cells[0].cell.model_title or self.model
 
     @property
+    def family(self) -> str:
+        """Of the model: networks of one family share a backbone."""
+        return self.cells[0].cell.model_family
+
+    @property
     def weighting_title(self) -> str:
         """The weighting's name for people; of a single-task row that it is one."""
         return SINGLE if self.single_task else self.cells[0].cell.weighting_title or self.weighting
@@ -163,6 +168,20 @@ class Grid:
     def baseline(self) -> Row | None:
         """The single-task row that Delta_m is relative to."""
         return next((r for r in self.rows if r.single_task and r.model == self.input.baseline), None)
+
+    @cached_property
+    def several_baselines(self) -> bool:
+        """Whether rows of another family stand beside single-task networks of their own."""
+        return any(self.single_task_row(row.model) is not self.baseline for row in self.rows if not row.single_task)
+
+    def single_task_row(self, model: str) -> Row | None:
+        """The single-task row of the model's family: what its networks replace; else the baseline.
+
+        Delta_m and #P are relative to the baseline whatever the family; this is for what is said of one network.
+        """
+        families = {row.family for row in self.rows if row.model == model}
+        own = [row for row in self.rows if row.single_task and row.family in families]
+        return own[0] if len(own) == 1 and own[0].done else self.baseline
 
     @cached_property
     def unusable(self) -> tuple[tuple[str, str, str], ...]:

@@ -15,7 +15,7 @@ class CellInput:
     ``folder`` holds manifest.<key>.json, metrics.json, history.csv, per_image.npz and samples.npz; None when there
     is no result, and then ``missing`` says why. ``withheld`` names what a shipped cell came without (runs/shipped.py).
     The titles are names for people; without one the label serves. ``mean_of`` is the label of the weighting whose mean
-    weights the cell takes, "" for its own.
+    weights the cell takes, "" for its own. Networks of one ``model_family`` share a backbone.
     """
 
     path: str
@@ -30,6 +30,7 @@ class CellInput:
     model_options: Mapping[str, Any] = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
     model_title: str = ""
+    model_family: str = ""
     weighting_title: str = ""
     weighting_kind: str = ""
     mean_of: str = ""
