@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from mtlbench.report.figures.curves import band, line_look, mark_clipped, sensib
 from mtlbench.report.figures.mosaic import error_picture, mosaic, overlay, wrong_over
 from mtlbench.report.figures.panels import row_samples
 from mtlbench.report.figures.rankings import _cliques, pair_matrix, rows_with_evidence
-from mtlbench.report.figures.style import chunks
+from mtlbench.report.figures.style import chunks, new_figure, save
 from mtlbench.report.figures.trajectories import trajectories
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
@@ -144,3 +145,17 @@ def test_held_out_curves_stand_in_for_the_test_set(make: Callable[..., ReportInp
         manifest = Manifest.read(manifests.find(cell.folder))
         replace(manifest, outputs={**manifest.outputs, "history.csv": Output.of(path)}).save()
     assert load_grid(report).unseen == "val"
+
+
+def test_a_figure_is_laid_out_and_then_drawn_once_into_each_file(tmp_path: Path, monkeypatch) -> None:
+    draw, drawn = Figure.draw, []
+    monkeypatch.setattr(Figure, "draw", lambda figure, renderer: drawn.append(figure) or draw(figure, renderer))
+    for name, own in (("plain", {}), ("with_settings", {"figure.autolayout": True})):
+        with matplotlib.rc_context(own):  # what a user has set for figures of their own
+            figure = new_figure(3, 2)
+            figure.subplots(1, 2)[1].set_ylabel("a label that needs room")
+            save(figure, tmp_path, name, "caption", "alt")
+    assert len(drawn) == 2 * 2
+    for kind in ("svg", "png"):
+        plain, other = (tmp_path / f"figures/{name}.{kind}" for name in ("plain", "with_settings"))
+        assert plain.read_bytes() == other.read_bytes()

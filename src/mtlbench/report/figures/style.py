@@ -50,6 +50,8 @@ _STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.5,
     "lines.solid_capstyle": "round",
     "figure.dpi": 100,
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
     "savefig.dpi": 150,
     # No dates, no random identifiers, text as outlines: the same on every machine.
     "svg.hashsalt": "mtlbench",
@@ -94,8 +96,10 @@ def save(figure: Figure, folder: Path, name: str, caption: str, alt: str, vector
     kinds = ("svg", "png") if vector else ("png",)
     FigureCanvasAgg(figure)
     with styled():  # the SVG's identifiers come from the style, so a figure must not be saved outside of it
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once: the same in both files, and half the time
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
+        # Laid out once: the same in both files. With any layout engine, "none" too, each file is drawn twice.
+        figure.set_layout_engine(None)
         for kind in kinds:
             metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
             with atomic_writer(folder / "figures" / f"{name}.{kind}") as file:
