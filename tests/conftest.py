@@ -19,6 +19,7 @@ TOGETHER = {
     "tests/workflow/test_dvc": "dvc",
     "tests/workflow/test_bundles": "bundles",
     "tests/report/": "report",
+    "tests/training/test_several": "several",
 }
 
 

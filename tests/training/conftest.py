@@ -5,7 +5,8 @@ import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ run_cell(grid.cell(load(), cell), load().runtime)
 """
 #: Forks fresh processes from one that has loaded torch, so that each of the killed ones starts without loading it.
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["mtlbench.training.cell", "torch._dynamo"])
+FRESH.set_forkserver_preload(["mtlbench.cli", "mtlbench.training.cell", "torch._dynamo"])
 
 
 def kill_at(module: str, owner: str, name: str, count: int, cell: str = CELL) -> None:
@@ -122,3 +123,36 @@ def kill_at(module: str, owner: str, name: str, count: int, cell: str = CELL) ->
     killed.start()
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
+
+
+class Command:
+    """The command `mtlbench` in a session of its own, which starts without loading torch.
+
+    ``said`` is the file of what it writes to the error output.
+    """
+
+    def __init__(self, said: Path, *arguments: str) -> None:
+        self.said = said
+        self.process = FRESH.Process(target=_command, args=(arguments, os.getcwd(), dict(os.environ), said))
+        self.process.start()
+        assert self.process.pid is not None
+        self.pid = self.process.pid
+
+    def ended(self, timeout: float) -> tuple[int, str]:
+        """Its exit code, minus the signal that killed it, and all that it said."""
+        self.process.join(timeout)
+        assert self.process.exitcode is not None, f"it still runs after {timeout} s: {self.said.read_text()}"
+        return self.process.exitcode, self.said.read_text()
+
+
+def _command(arguments: tuple[str, ...], folder: str, environment: Mapping[str, str], said: Path) -> None:
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    with open(said, "wb") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    sys.argv = ["mtlbench", *arguments]
+    from mtlbench.cli import main
+
+    main()

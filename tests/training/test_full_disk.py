@@ -17,7 +17,7 @@ from mtlbench.plan.places import work_folder
 from mtlbench.runs import status
 from mtlbench.training.cell import run_cell
 
-from .conftest import CELL
+from .conftest import CELL, Command
 
 TRAIN = [str(Path(sys.executable).parent / "mtlbench"), "train", CELL]
 
@@ -52,21 +52,21 @@ def outputs(cell: grid.Cell) -> dict[str, bytes]:
 
 
 def test_a_full_disk_fails_the_run_with_its_reason_and_the_same_command_continues(
-    small_disk, edit, tmp_path_factory, monkeypatch
+    small_disk, edit, tmp_path, tmp_path_factory, monkeypatch
 ) -> None:
-    edit("epochs: 3", "epochs: 40")
+    edit("epochs: 3", "epochs: 16")
     pipeline.prepare(load(), "rooms")
     cell = grid.cell(load(), CELL)
     ballast = small_disk / "ballast"
 
-    running = subprocess.Popen(TRAIN, stderr=subprocess.PIPE, text=True)
+    running = Command(tmp_path / "said", "train", CELL)
     end = time.monotonic() + 60
     while not any(work_folder(cell.key).glob("state-*.pt")):
         assert time.monotonic() < end, "no checkpoint"
         time.sleep(0.02)
     fill(ballast)
-    _, printed = running.communicate(timeout=60)
-    assert running.returncode == 1, printed
+    code, printed = running.ended(60)
+    assert code == 1, printed
     assert "error: No space left on device" in printed
     shown = status.state(cell)
     assert shown.name == "failed"
@@ -74,8 +74,8 @@ def test_a_full_disk_fails_the_run_with_its_reason_and_the_same_command_continue
     assert any(work_folder(cell.key).glob("state-*.pt")), "the last good checkpoint stays"
     assert not cell.manifest.exists()
 
-    again = subprocess.run(TRAIN, capture_output=True, text=True, check=False)
-    assert again.returncode == 1, "nothing changes while the disk is full"
+    code, _ = Command(tmp_path / "said", "train", CELL).ended(60)
+    assert code == 1, "nothing changes while the disk is full"
     assert status.state(cell).name == "failed"
 
     os.unlink(ballast)

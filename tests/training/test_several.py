@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,12 @@ from mtlbench.system.files import read_json
 from mtlbench.training import run as run_module
 from mtlbench.training.cell import run_cell
 
-from .conftest import contents
+from .conftest import Command, contents
 
 PATHS = [f"tiny/segnet_split/{weighting}/seed0" for weighting in ("failing", "equal", "dwa")]
 COMMAND = [str(Path(sys.executable).parent / "mtlbench"), "train"]
+#: {key: the bytes of the cell when it is trained by itself}: several tests compare with the same cell.
+ALONE: dict[str, dict[str, bytes]] = {}
 
 
 @pytest.fixture
@@ -37,19 +40,23 @@ def cells(project, edit, repository, monkeypatch) -> list[grid.Cell]:
     return [grid.cell(load(), path) for path in PATHS]
 
 
-def train(*arguments: str) -> subprocess.Popen:
-    """Start `mtlbench train`, in a process group of its own."""
-    return subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True)
+@pytest.fixture
+def train(tmp_path_factory) -> Callable[..., Command]:
+    """A function that starts `mtlbench train` in a process group of its own, forked from one that has loaded torch."""
+    folder = tmp_path_factory.mktemp("said")
+    return lambda *arguments: Command(folder / str(len(list(folder.iterdir()))), "train", *arguments)
 
 
 def alone(cell: grid.Cell, elsewhere: Path, monkeypatch) -> dict[str, bytes]:
     """The bytes of the cell when it is trained by itself, in another store."""
-    with monkeypatch.context() as patch:
-        shutil.copytree("data", elsewhere / "data")
-        shutil.copy("params.yaml", elsewhere)
-        patch.chdir(elsewhere)
-        run_cell(cell, load().runtime)
-        return contents(cell)
+    if cell.key not in ALONE:
+        with monkeypatch.context() as patch:
+            shutil.copytree("data", elsewhere / "data")
+            shutil.copy("params.yaml", elsewhere)
+            patch.chdir(elsewhere)
+            run_cell(cell, load().runtime)
+            ALONE[cell.key] = contents(cell)
+    return ALONE[cell.key]
 
 
 def worker(cell: grid.Cell) -> int:
@@ -61,11 +68,12 @@ def worker(cell: grid.Cell) -> int:
     return held.pid
 
 
-def test_a_cell_that_fails_stops_no_other_and_what_is_done_costs_nothing(cells, tmp_path_factory, monkeypatch) -> None:
+def test_a_cell_that_fails_stops_no_other_and_what_is_done_costs_nothing(
+    cells, train, tmp_path_factory, monkeypatch
+) -> None:
     failing, *others = cells
-    done = train(*PATHS)
-    _, printed = done.communicate(timeout=120)
-    assert done.returncode == 1
+    code, printed = train(*PATHS).ended(120)
+    assert code == 1
     assert f"1 of 3 cells failed: {failing.path} (ended with exit code 2)" in printed
     assert "this weighting fails in its job" in status.state(failing).detail
     assert [status.state(cell).name for cell in cells] == ["failed", "done", "done"]
@@ -81,55 +89,57 @@ def test_a_cell_that_fails_stops_no_other_and_what_is_done_costs_nothing(cells, 
     assert not [line for line in again.stderr.splitlines() if line.endswith((" torch", " scipy", " h5py"))]
 
 
-def test_a_cell_that_crashes_stops_no_other_and_leaves_a_reason(cells, edit, tmp_path_factory, monkeypatch) -> None:
-    edit("epochs: 3", "epochs: 20")
+def test_a_cell_that_crashes_stops_no_other_and_leaves_a_reason(
+    cells, train, edit, tmp_path_factory, monkeypatch
+) -> None:
+    edit("epochs: 3", "epochs: 12")
     crashing, other = (grid.cell(load(), path) for path in PATHS[1:])
     running = train(*PATHS[1:])
     os.kill(worker(crashing), signal.SIGKILL)
-    _, printed = running.communicate(timeout=120)
-    assert running.returncode == 1
+    code, printed = running.ended(120)
+    assert code == 1
     assert f"1 of 2 cells failed: {crashing.path} (was killed by SIGKILL (out of memory?))" in printed
     assert status.state(crashing).name == "failed"
     assert "killed by SIGKILL (out of memory?)" in status.state(crashing).detail
     assert other.manifest.exists()
-    _, printed = train(*PATHS[1:]).communicate(timeout=120)
+    _, printed = train(*PATHS[1:]).ended(120)
     assert f"{crashing.path}: continuing in epoch" in printed
     assert contents(crashing) == alone(crashing, tmp_path_factory.mktemp("alone"), monkeypatch)
 
 
 @pytest.mark.parametrize("to_all", [True, False], ids=["to every process, as Slurm does", "to the first process"])
 def test_a_signal_saves_the_running_cell_and_starts_no_other(
-    to_all, cells, edit, tmp_path_factory, monkeypatch
+    to_all, cells, train, edit, tmp_path_factory, monkeypatch
 ) -> None:
-    edit("epochs: 3", "epochs: 20")
+    edit("epochs: 3", "epochs: 12")
     first, second = (grid.cell(load(), path) for path in PATHS[1:])
     running = train(*PATHS[1:])
     worker(first)
     (os.killpg if to_all else os.kill)(running.pid, signal.SIGTERM)
-    _, printed = running.communicate(timeout=60)
-    assert running.returncode == 143
+    code, printed = running.ended(60)
+    assert code == 143
     assert f"{first.path}: stopped by SIGTERM in epoch" in printed
     assert status.state(first).name == "stopped"
     assert status.state(second).name == "pending"
-    _, printed = train(*PATHS[1:]).communicate(timeout=120)
+    _, printed = train(*PATHS[1:]).ended(120)
     assert f"{first.path}: continuing in epoch" in printed
     assert contents(first) == alone(first, tmp_path_factory.mktemp("alone"), monkeypatch)
     assert second.manifest.exists()
 
 
 @pytest.mark.slow
-def test_cells_of_two_processes_each_share_a_job(cells, edit, tmp_path_factory, monkeypatch) -> None:
+def test_cells_of_two_processes_each_share_a_job(cells, train, edit, tmp_path_factory, monkeypatch) -> None:
     edit("epochs: 3", "epochs: 12")
     edit("drop_last: false", "drop_last: false\n      processes: 2")
     both = [grid.cell(load(), path) for path in PATHS[1:]]
     running = train(*PATHS[1:])
     worker(both[0])
     os.killpg(running.pid, signal.SIGTERM)
-    _, printed = running.communicate(timeout=60)
-    assert running.returncode == 143, printed
+    code, printed = running.ended(60)
+    assert code == 143, printed
     assert f"{both[0].path}: stopped by SIGTERM in epoch" in printed
     assert status.state(both[1]).name == "pending"
-    _, printed = train(*PATHS[1:]).communicate(timeout=240)
+    _, printed = train(*PATHS[1:]).ended(240)
     assert f"{both[0].path}: continuing in epoch" in printed
     for cell in both:
         assert read_json(cell.manifest)["processes"] == 2
@@ -140,7 +150,9 @@ def test_cells_of_two_processes_each_share_a_job(cells, edit, tmp_path_factory, 
 def test_a_signal_before_the_training_begins_leaves_no_lease_that_others_wait_for(cells, count) -> None:
     first = cells[1]
     path = places.cell_lease(first.key)
-    running = train(*PATHS[1 : 1 + count])
+    # A fresh interpreter: what is loaded before the training begins takes the longest of that time.
+    command = [*COMMAND, *PATHS[1 : 1 + count]]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     end = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < end
@@ -152,7 +164,7 @@ def test_a_signal_before_the_training_begins_leaves_no_lease_that_others_wait_fo
     assert "Traceback" not in printed
 
 
-def test_checkouts_that_share_a_store_train_a_cell_once(cells, tmp_path_factory, monkeypatch) -> None:
+def test_checkouts_that_share_a_store_train_a_cell_once(cells, train, tmp_path_factory, monkeypatch) -> None:
     monkeypatch.setenv(places.STORE_VARIABLE, str(tmp_path_factory.mktemp("store")))
     cell, here, other = cells[2], Path.cwd(), tmp_path_factory.mktemp("other")
     shutil.copytree("data", other / "data")
@@ -165,43 +177,43 @@ def test_checkouts_that_share_a_store_train_a_cell_once(cells, tmp_path_factory,
             patch.chdir(other)
             assert status.state(cell).detail.endswith(f"for {here}")
             second.append(train("--wait", cell.path))
-        assert "is working on it; waiting" in second[0].stderr.readline()
+        end = time.monotonic() + 60
+        while not second[0].said.exists() or "is working on it; waiting" not in second[0].said.read_text():
+            assert time.monotonic() < end, "it does not wait"
+            time.sleep(0.02)
         original(*arguments)
 
     monkeypatch.setattr(run_module, "_publish", publish_while_another_waits)
     assert run_cell(cell, load().runtime) == "complete"
-    _, said = second[0].communicate(timeout=300)
-    assert second[0].returncode == 0, said
+    code, said = second[0].ended(300)
+    assert code == 0, said
     expected = contents(cell)
     monkeypatch.chdir(other)
     assert contents(cell) == expected
     assert not work_folder(cell.key).exists(), "nothing was trained here"
 
 
-def test_after_the_end_of_the_first_process_alone_nothing_is_trained_twice(cells, edit) -> None:
-    edit("epochs: 3", "epochs: 20")
+def test_after_the_end_of_the_first_process_alone_nothing_is_trained_twice(cells, train, edit) -> None:
+    edit("epochs: 3", "epochs: 12")
     orphan, other = (grid.cell(load(), path) for path in PATHS[1:])
     running = train(*PATHS[1:])
     worker(orphan)
-    running.kill()
-    running.wait()
-    running.stderr.close()
-    again = train(*PATHS[1:], "--wait")
-    _, printed = again.communicate(timeout=120)
-    assert again.returncode == 0, printed
-    assert (work_folder(orphan.key) / "log.txt").read_text().count("epoch 20/20") == 1
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.ended(60)[0] == -signal.SIGKILL
+    code, printed = train(*PATHS[1:], "--wait").ended(120)
+    assert code == 0, printed
+    assert (work_folder(orphan.key) / "log.txt").read_text().count("epoch 12/12") == 1
     assert orphan.manifest.exists()
     assert other.manifest.exists()
 
 
-def test_keys_belong_to_cells(cells) -> None:
+def test_keys_belong_to_cells(cells, train) -> None:
     for keys, message in (
         ([cells[1].key], "expected one for each of the 2 cells, found 1"),
         ([cells[1].key, "0" * 16], "it was edited since"),
     ):
-        done = train(*PATHS[1:], *(f"--key={key}" for key in keys))
-        _, printed = done.communicate(timeout=60)
-        assert done.returncode == 2
+        code, printed = train(*PATHS[1:], *(f"--key={key}" for key in keys)).ended(60)
+        assert code == 2
         assert message in printed
     assert not places.store().exists()
 

@@ -1,6 +1,6 @@
-"""Trains cells of the params.yaml here in one or two processes: python two_processes.py 2 CELL...
+"""Trains cells of the params.yaml here in one process, and again in two: python two_processes.py CELL...
 
-The state at the start and at the end of each, and its history, land in a folder of that number.
+The state at the start and at the end of each, and its history, land in the folders 1 and 2.
 Networks are float64 here: in float32 the rounding of another order of sums, amplified by BatchNorm over the few pixels
 of tiny images, changes a number within a few steps, and a mistake could hide behind that.
 """
@@ -45,5 +45,5 @@ def train_all(ranks: Ranks, device: str, paths: list[str], folder: Path) -> None
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1])
-    launch(["cpu"] * count, train_all, sys.argv[2:], Path(str(count)))
+    for count in (1, 2):
+        launch(["cpu"] * count, train_all, sys.argv[1:], Path(str(count)))

@@ -16,7 +16,7 @@ import pytest
 
 from mtlbench.plan import places
 
-from .conftest import with_failing_weighting
+from .conftest import copy_of, with_failing_weighting
 
 ALL = {
     "tiny/segnet_single/only_segmentation/seed0",
@@ -27,10 +27,16 @@ ALL = {
 }
 
 
+@pytest.fixture(scope="module")
+def built(finished, tmp_path_factory):
+    """A checkout after one run."""
+    return copy_of(finished, tmp_path_factory.mktemp("built") / "one")
+
+
 @pytest.fixture
-def params(checkout):
+def params(built):
     """params.yaml is put back after the test."""
-    path = checkout.folder / "params.yaml"
+    path = built.folder / "params.yaml"
     text = path.read_text()
     yield path
     path.write_text(text)
@@ -39,13 +45,6 @@ def params(checkout):
 def test_everything_is_pending_in_a_fresh_checkout(checkout) -> None:
     assert checkout.pending() == ALL
     assert checkout.pending("tiny") == ALL
-
-
-@pytest.fixture(scope="module")
-def built(checkout):
-    """The checkout after one run."""
-    checkout.snakemake()
-    return checkout
 
 
 def test_a_run_makes_the_report_and_then_nothing_is_pending(built) -> None:
@@ -69,26 +68,16 @@ def with_report_that(built, folder: Path, end: str):
 
 
 @pytest.mark.slow
-def test_a_report_that_fails_leaves_the_earlier_one_whole(built, params, tmp_path: Path) -> None:
-    page = built.folder / places.report("tiny")
-    built.snakemake()
-    before = contents(page)
-    built.edit("title: Tiny", "title: Another tiny")
-    with_report_that(built, tmp_path, "exit 1").snakemake(check=False)
-    assert contents(page) == before
-    built.snakemake()
-    assert "Another tiny" in (page / "index.html").read_text()
-
-
-@pytest.mark.slow
-def test_a_killed_snakemake_leaves_the_earlier_report_whole_and_the_next_one_runs(
+def test_a_failed_report_and_a_killed_snakemake_leave_the_earlier_report_whole_and_the_next_one_runs(
     built, params, tmp_path: Path
 ) -> None:
     """Snakemake and its jobs end by SIGKILL: nobody removes the copies of the outputs that were being updated."""
     page = built.folder / places.report("tiny")
     built.snakemake()
     before = contents(page)
-    built.edit("title: Tiny", "title: A third tiny")
+    built.edit("title: Tiny", "title: Another tiny")
+    with_report_that(built, tmp_path, "exit 1").snakemake(check=False)
+    assert contents(page) == before
     started = tmp_path / "started"
     hanging = with_report_that(built, tmp_path, f"touch {started}; exec sleep 300")
     command = ["snakemake", "--profile", "workflow/profiles/local"]
@@ -96,11 +85,11 @@ def test_a_killed_snakemake_leaves_the_earlier_report_whole_and_the_next_one_run
         while running.poll() is None and not started.exists():
             time.sleep(0.1)
         os.killpg(running.pid, signal.SIGKILL)
-    assert started.exists()
+    assert started.exists(), "after the failure the report is due again"
     assert (built.folder / places.SNAKEMAKE_BACKUPS).is_dir(), "Snakemake keeps its copies elsewhere"
     assert contents(page) == before
     built.snakemake()
-    assert "A third tiny" in (page / "index.html").read_text()
+    assert "Another tiny" in (page / "index.html").read_text()
 
 
 @pytest.fixture
@@ -181,13 +170,13 @@ def test_a_new_weighting_makes_exactly_its_cells_pending(built, params) -> None:
     assert built.pending() == {"tiny/segnet_split/uncertainty/seed0"}
 
 
-def test_a_network_that_starts_from_single_task_cells_needs_them_and_no_other(checkout, params) -> None:
-    checkout.edit("segnet_split: {width: 0.0625}", "segnet_cross_stitch: {width: 0.0625, start_from: segnet_single}")
-    checkout.edit("epochs: 3", "epochs: 2")
+def test_a_network_that_starts_from_single_task_cells_needs_them_and_no_other(built, params) -> None:
+    built.edit("segnet_split: {width: 0.0625}", "segnet_cross_stitch: {width: 0.0625, start_from: segnet_single}")
+    built.edit("epochs: 3", "epochs: 2")
     cell = "tiny/segnet_cross_stitch/equal/seed0"
-    target = re.search(rf"{places.CELLS}/{cell}/manifest\.\w+\.json", checkout.snakemake("-n", "cells"))
+    target = re.search(rf"{places.CELLS}/{cell}/manifest\.\w+\.json", built.snakemake("-n", "cells"))
     assert target is not None
-    assert checkout.pending(target[0]) == {cell, *(one for one in ALL if one.startswith("tiny/segnet_single/"))}
+    assert built.pending(target[0]) == {cell, *(one for one in ALL if one.startswith("tiny/segnet_single/"))}
 
 
 @pytest.mark.slow
@@ -211,21 +200,9 @@ def test_a_mistake_in_the_parameters_stops_before_the_dag(built, params) -> None
     assert "Traceback" not in output
 
 
-def test_a_diverged_run_is_a_hole_with_its_reason_and_the_rest_is_reported(built, params) -> None:
-    built.edit("      equal: {}\n", "      equal: {}\n      uncertainty: {start: -1000.0}\n")
-    built.snakemake()
-    manifest = json.loads(
-        next((built.folder / places.CELLS / "tiny/segnet_split/uncertainty/seed0").glob("m*")).read_text()
-    )
-    assert manifest["status"] == "diverged"
-    page = (built.folder / places.REPORTS / "tiny/index.html").read_text()
-    assert "NaN or infinite at epoch 1" in page
-    assert "Nothing to be done" in built.snakemake("-n")
-
-
-def test_a_failed_run_leaves_the_others_and_a_report_with_the_missing_result(built, params) -> None:
+def test_failed_and_diverged_runs_leave_the_others_and_a_report_with_the_missing_results(built, params) -> None:
     params.write_text(with_failing_weighting(params.read_text()))
-    built.edit("      failing: {}\n", "      failing: {}\n      si: {}\n")
+    built.edit("      failing: {}\n", "      failing: {}\n      uncertainty: {start: -1000.0}\n      si: {}\n")
     done = built.run("snakemake", "--profile", "workflow/profiles/local", check=False)
     assert "rule train:" not in done.stderr, "the profile is quiet"
     logs = places.LOGS / "train" / "tiny" / "segnet_split"
@@ -234,11 +211,18 @@ def test_a_failed_run_leaves_the_others_and_a_report_with_the_missing_result(bui
     assert "this weighting fails in its job" in log[2]
     assert set(re.findall(rf"{logs}/(\w+)/", done.stderr)) == {"failing"}, "and no other"
     assert list((built.folder / places.CELLS / "tiny/segnet_split/si/seed0").glob("manifest.*")), "the others go on"
-    assert built.pending() == {"tiny/segnet_split/failing/seed0"}
+    (diverged,) = (built.folder / places.CELLS / "tiny/segnet_split/uncertainty/seed0").glob("manifest.*")
+    assert json.loads(diverged.read_text())["status"] == "diverged"
+    assert built.pending() == {"tiny/segnet_split/failing/seed0"}, "what diverged is done"
     page = (built.folder / places.REPORTS / "tiny/index.html").read_text()
-    assert "this weighting fails in its job" in page, "the reason of the missing result"
+    for reason in ("this weighting fails in its job", "NaN or infinite at epoch 1"):
+        assert reason in page, "the reason of the missing result"
     status = built.run("mtlbench", "status", "tiny").stdout
     assert "failed" in status
+    assert "diverged" in status
+    built.edit("      failing: {}\n", "")
+    assert "rule report_tiny:" in (plan := built.snakemake("-n"))
+    assert "rule train:" not in plan, "beside the report without the failed run nothing is due"
 
 
 def test_an_unknown_experiment_is_answered_with_the_nearest(checkout) -> None:
