@@ -1,4 +1,7 @@
-"""Max-pooling with positions and unpooling against PyTorch's own, exactly."""
+"""Max-pooling with positions and unpooling against PyTorch's own, exactly: by index and elementwise."""
+
+import contextlib
+from unittest import mock
 
 import pytest
 import torch
@@ -10,6 +13,8 @@ from torch import Tensor
 from mtlbench.models.blocks.pooling import CeilMaxPool, MaxPool, MaxUnpool
 
 pool, unpool = MaxPool(), MaxUnpool()
+#: As on a GPU and in compiled or exported networks.
+elementwise = mock.patch.object(torch.compiler, "is_compiling", return_value=True)
 
 
 def positions_of(indices: Tensor, width: int) -> Tensor:
@@ -23,7 +28,8 @@ def assert_equals_pytorch(x: Tensor, values: Tensor) -> None:
     maxima, positions = pool(one)
     expected, indices = F.max_pool2d(other, 2, 2, return_indices=True)
     assert torch.equal(maxima, expected)
-    assert torch.equal(positions.long(), positions_of(indices, x.shape[-1]))
+    wanted = indices if positions.dtype == torch.int64 else positions_of(indices, x.shape[-1]).byte()
+    assert torch.equal(positions, wanted)
     assert torch.equal(unpool(values, positions), F.max_unpool2d(values, indices, 2, 2))
     found = torch.autograd.grad(unpool(maxima * values, positions), one, x)[0]
     wanted = torch.autograd.grad(F.max_unpool2d(expected * values, indices, 2, 2), other, x)[0]
@@ -44,13 +50,41 @@ def test_equal_pytorch_s_with_many_ties(shape, dtype, levels, channels_last, see
     x = torch.randint(-levels, levels, (n, c, 2 * h, 2 * w), generator=generator).to(dtype)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    assert_equals_pytorch(x, torch.randn(shape, generator=generator).to(dtype))
+    values = torch.randn(shape, generator=generator).to(dtype)
+    assert_equals_pytorch(x, values)
+    with elementwise:
+        assert_equals_pytorch(x, values)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_by_index_and_elementwise_are_the_same_bits(dtype: torch.dtype) -> None:
+    def bits(x: Tensor) -> Tensor:
+        assert x.is_contiguous(memory_format=torch.channels_last)
+        return x.view({4: torch.int32, 2: torch.int16}[x.element_size()])
+
+    def both_ways() -> list[Tensor]:
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn(3, 5, 8, 12, generator=generator).relu().to(dtype).contiguous(memory_format=torch.channels_last)
+        x.requires_grad_()
+        maxima, positions = pool(x)
+        back = unpool(maxima, positions)
+        signed = torch.randint(-1, 2, back.shape, generator=generator).to(dtype) * -torch.tensor(0.5).to(dtype)
+        signed = signed.contiguous(memory_format=torch.channels_last)  # with zeros of both signs
+        back.backward(signed)
+        assert x.grad is not None
+        return [bits(y) for y in (maxima.detach(), back.detach(), x.grad)]
+
+    by_index = both_ways()
+    with elementwise:
+        assert all(map(torch.equal, by_index, both_ways()))
 
 
 def test_of_equal_values_the_first_counts() -> None:
     maxima, positions = pool(torch.ones(1, 1, 2, 4))
     assert maxima.tolist() == [[[[1, 1]]]]
-    assert positions.tolist() == [[[[0, 0]]]]
+    assert positions.tolist() == [[[[0, 2]]]]
+    with elementwise:
+        assert pool(torch.ones(1, 1, 2, 4))[1].tolist() == [[[[0, 0]]]]
 
 
 def test_infinities_stay_in_their_place_and_nan_is_passed_on() -> None:
@@ -69,19 +103,22 @@ def test_unpooling_gives_channels_last(channels_last: bool) -> None:
     assert unpool(maxima, positions).is_contiguous(memory_format=torch.channels_last)
 
 
-def test_positions_take_one_byte() -> None:
-    assert pool(torch.randn(1, 1, 2, 2))[1].dtype == torch.uint8
+def test_elementwise_positions_take_one_byte() -> None:
+    with elementwise:
+        assert pool(torch.randn(1, 1, 2, 2))[1].dtype == torch.uint8
 
 
-def test_second_derivatives_and_batched_gradients() -> None:
+@pytest.mark.parametrize("how", [contextlib.nullcontext(), elementwise], ids=["by index", "elementwise"])
+def test_second_derivatives_and_batched_gradients(how: contextlib.AbstractContextManager[object]) -> None:
     x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
-    _, positions = pool(torch.randn(1, 2, 4, 4))
 
     def squared(y: Tensor) -> Tensor:
         return unpool(pool(y)[0] ** 2, positions)
 
-    assert torch.autograd.gradcheck(squared, (x,), check_batched_grad=True)
-    assert torch.autograd.gradgradcheck(squared, (x,))
+    with how:
+        _, positions = pool(torch.randn(1, 2, 4, 4))
+        assert torch.autograd.gradcheck(squared, (x,), check_batched_grad=True)
+        assert torch.autograd.gradgradcheck(squared, (x,))
 
 
 def test_unpooling_is_allowed_where_only_deterministic_algorithms_are() -> None:

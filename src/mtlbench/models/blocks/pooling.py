@@ -1,13 +1,14 @@
 """Max-pooling over 2x2 windows that remembers where each maximum was, and its inverse.
 
-``F.max_pool2d(..., return_indices=True)`` with ``F.max_unpool2d`` gives the same values, but not
-deterministically on CUDA, and keeps an int64 index for each window. Here a window's maximum is remembered by
-its position 0..3 (row by row) in one byte, and both directions are elementwise operations:
+``F.max_pool2d(..., return_indices=True)`` with ``F.max_unpool2d`` gives the same values, but not deterministically
+on CUDA. Here both directions copy values, so they add nothing up and have one result:
 
     spread(v, p)[2i + a, 2j + b] = v[i, j] if p[i, j] = 2a + b else 0
     pick(x, p)[i, j]             = x[2i + p[i, j] // 2, 2j + p[i, j] % 2]
 
-The two are adjoint: each one is the other's backward pass (and pooling itself is ``pick`` at the maxima).
+The two are adjoint: each one is the other's backward pass (and pooling itself is ``pick`` at the maxima). A position
+is remembered as 0..3 (row by row) in one byte, and all of it is elementwise. On a CPU that is ten times slower than to
+scatter and gather by index, so there a position is the index in its map, as ``F.max_pool2d`` counts: the same bits.
 """
 
 from typing import ClassVar
@@ -19,7 +20,7 @@ from torch.autograd.function import FunctionCtx
 
 
 class MaxPool(nn.Module):
-    """The maxima (N, C, H/2, W/2) over 2x2 windows and their positions (uint8, same shape).
+    """The maxima (N, C, H/2, W/2) over 2x2 windows and their positions (same shape; for MaxUnpool alone).
 
     Of equal values the first one in row-major order counts, as in ``F.max_pool2d``; NaN is passed on. H and W
     must be even.
@@ -65,11 +66,20 @@ def _corners(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return x[..., ::2, ::2], x[..., ::2, 1::2], x[..., 1::2, ::2], x[..., 1::2, 1::2]
 
 
+def _pixels(x: Tensor) -> Tensor:
+    """(N, C, H, W) as (N, H W, C): a view in the memory order of the network."""
+    n, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).reshape(n, h * w, c)
+
+
 class _MaxPool(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            maxima, index = F.max_pool2d(x, 2, return_indices=True)
+            return maxima, index
         a, b, c, d = _corners(x)
         top, bottom = torch.maximum(a, b), torch.maximum(c, d)
         # Bytes and not booleans are chosen from: runtimes of exported networks have no choice between booleans.
@@ -92,6 +102,9 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(values: Tensor, positions: Tensor) -> Tensor:
         n, c, h, w = values.shape
+        if positions.dtype == torch.int64:
+            pixels = values.new_zeros(n, 4 * h * w, c).scatter_(1, _pixels(positions), _pixels(values))
+            return pixels.view(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
         # Channels last inside, so that the result is made in one pass in the memory order of the network.
         values = values.permute(0, 2, 3, 1).reshape(n, h, 1, w, 1, c)
         positions = positions.permute(0, 2, 3, 1).reshape(n, h, 1, w, 1, c)
@@ -113,6 +126,9 @@ class _Pick(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, positions: Tensor) -> Tensor:
+        if positions.dtype == torch.int64:
+            n, _, h, w = positions.shape
+            return _pixels(x).gather(1, _pixels(positions)).view(n, h, w, -1).permute(0, 3, 1, 2)
         a, b, c, d = _corners(x)
         return torch.where(positions < 2, torch.where(positions == 0, a, b), torch.where(positions == 2, c, d))
 
