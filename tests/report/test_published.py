@@ -1,16 +1,24 @@
 """Published numbers: the shipped copy, the check of their own Delta_m, and the match with our rows."""
 
 import importlib.resources
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mtlbench.report.evidence import published_nyud
+from mtlbench.report.evidence.analysis import analyse
 from mtlbench.report.evidence.published import beside, caveats, check, load, metric_names, protocol_of
+from mtlbench.report.figures.all import Sections
+from mtlbench.report.page.page import Page, render
+from mtlbench.report.page.tables import comparison_table
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.tasks import make_tasks
+
+from .conftest import scenes
 
 CLASSES = {"classes": 13, "class_names": [f"class {i}" for i in range(13)]}
 
@@ -70,3 +78,23 @@ def test_our_rows_find_their_published_counterparts(make: Callable[..., ReportIn
     values = dict(found[1].published)
     assert next(v for s, v in values.items() if s.startswith("NTKMTL"))["segmentation_miou"] == 39.29
     assert found[1].ours["segmentation_miou"] > 1  # percent, like the published ones
+
+
+def test_nyud_with_40_classes_has_its_rows_and_no_other_page_has(make: Callable[..., ReportInput]) -> None:
+    tasks = {"depth": {"thresholds": True}, "edges": {}}
+    data = scenes(3, (24, 32))
+    data["edges"] = (data["segmentation"][:, None] == 4).half()
+    grid = load_grid(make(models=(), seeds=(0,), descriptions=tasks, data=data, published="nyud"))
+    found = published_nyud.beside(grid)
+    assert found is not None
+    assert [heading.split(" ")[0] for heading, _ in found.columns] == ["RMSE", "odsF"]
+    assert [line.values[0] for line in found.ours] == [grid.reported[grid.rows[0].slug]["depth_rmse"][0]]
+    assert math.isnan(found.ours[0].values[1])  # our odsF is another measure
+    assert (found.published[0].network, found.published[0].values) == ("ATRC", (0.5363, 77.94))
+    analysis = analyse(grid)
+    page = render(Page(analysis, comparison_table(analysis), Sections()))
+    assert "An orientation, not a comparison" in page
+    assert "Do published Δm follow" not in page
+    assert beside(grid) == ([], [])
+    for other in (None, "nyuv2", "cityscapes7"):
+        assert published_nyud.beside(replace(grid, input=replace(grid.input, published=other))) is None

@@ -69,7 +69,7 @@ class Dataset(ABC):
 
     @property
     def published(self) -> str | None:
-        """The table of published_results.csv beside whose rows results on this dataset may stand, or None.
+        """The published table (report/evidence) beside whose rows results on this dataset may stand, or None.
 
         It follows from the class and its options alone, never from a label in params.yaml: None for a sample,
         rebuilt data, another image size, other units, and generated images.

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from mtlbench.report.evidence import optimism, published, stability
+from mtlbench.report.evidence import optimism, published, published_nyud, stability
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures.all import Sections
 from mtlbench.report.page.against import family
@@ -64,7 +64,8 @@ def render(page: Page) -> str:
         costs=cost_rows(analysis),
         stability=stability_tables(analysis),
         published=published.beside(analysis.grid),
-        checked=published.check() if analysis.grid.input.published else [],
+        checked=published.check() if analysis.grid.input.published in published.metric_names() else [],
+        nyud=published_nyud.beside(analysis.grid),
         provenance=provenance_rows(analysis),
         common=common_facts(analysis),
     )

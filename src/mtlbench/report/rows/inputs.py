@@ -53,7 +53,7 @@ class ReportInput:
     ``tasks`` holds the arguments of each task's constructor; ``size`` is (height, width); ``protocol`` and
     ``training`` are the blocks of params.yaml; ``baseline`` is the label of the single-task model that Delta_m is
     relative to; ``constant`` the metrics of the best constant prediction; ``command`` makes everything again.
-    ``published`` is the table of published_results.csv that the numbers may stand beside, None for none, and
+    ``published`` is the published table (``evidence``) that the numbers may stand beside, None for none, and
     ``published_batch`` the images in a test batch of the published codes: facts of the dataset, not of its label.
     ``baseline_errors`` {domain: error} are those that the score S of the Visual Decathlon is relative to, {} for the
     baseline's own. ``remarks`` say what is wrong with the cells together. ``papers`` are (paper, title) as the entries
