@@ -18,6 +18,7 @@ from mtlbench.report.rows.cells import load_cell
 from mtlbench.report.rows.collect import report_input
 from mtlbench.report.rows.grid import load_grid
 from mtlbench.report.rows.inputs import ReportInput
+from mtlbench.system.errors import DataError
 from mtlbench.system.files import read_json, write_json
 from mtlbench.training.cell import run_cell
 
@@ -87,23 +88,50 @@ def test_without_any_cell_a_partial_report_knows_what_the_dataset_is(project: Pa
     assert {cell.missing for cell in found.cells} == {"not trained yet"}
 
 
-def test_a_damaged_manifest_and_other_data_are_told(project: Path) -> None:
+@pytest.fixture
+def two(project: Path, edit: Callable[[str, str], None]) -> list[grid.Cell]:
+    """The two multi-task cells of the tiny experiment, trained, without others."""
+    edit("      segnet_single: {width: 0.0625}\n", "")
+    edit("baseline: segnet_single", "baseline: null")
     pipeline.prepare(load(), "rooms")
-    cells = [cell for cell in grid.cells(load(), "tiny") if cell.model == "segnet_split"]
+    cells = grid.cells(load(), "tiny")
     for cell in cells:
         run_cell(cell, load().runtime)
-    record = read_json(cells[1].manifest)
+    return cells
+
+
+def test_a_damaged_manifest_and_other_data_are_told(two: list[grid.Cell]) -> None:
+    record = read_json(two[1].manifest)
     record["data"]["train/depth.npy"] = "0" * 64
-    cells[1].manifest.unlink()
-    write_json(cells[1].manifest, record)
+    two[1].manifest.unlink()
+    write_json(two[1].manifest, record)
     (remark,) = report_input(load(), "tiny", partial=True).remarks
-    assert remark.startswith(f"{cells[1].path}: it was trained on other data than {cells[0].path}")
+    assert remark.startswith(f"{two[1].path}: it was trained on other data than {two[0].path}")
     for text in ("{", "[]", json.dumps({**record, "dataset": {"name": 1}})):
-        cells[1].manifest.unlink()
-        cells[1].manifest.write_text(text)
+        two[1].manifest.unlink()
+        two[1].manifest.write_text(text)
         found = report_input(load(), "tiny", partial=True).cells[-1]
         assert found.folder is None
-        assert f"{cells[1].manifest}: damaged" in str(found.missing)
+        assert f"{two[1].manifest}: damaged" in str(found.missing)
+        with pytest.raises(DataError, match=r"1 of 2 cells cannot be used, the first: tiny/.*json: damaged"):
+            pipeline.aggregate(load(), "tiny")
+
+
+def test_no_finished_page_is_made_of_edited_numbers(two: list[grid.Cell]) -> None:
+    metrics, manifest = two[1].folder / "metrics.json", two[1].manifest
+    whole = metrics.read_bytes(), manifest.read_bytes()
+    metrics.write_bytes(whole[0].replace(b"1", b"2", 1))
+    told = (
+        rf"1 of 2 cells cannot be used, the first: {metrics}: its content changed; .* delete {manifest} and run again"
+    )
+    for verb in (pipeline.aggregate, pipeline.report):
+        with pytest.raises(DataError, match=told):
+            verb(load(), "tiny")
+    assert load_grid(report_input(load(), "tiny", partial=True)).rows[1].missing
+    manifest.unlink()  # as the message says
+    run_cell(two[1], load().runtime)
+    assert (metrics.read_bytes(), manifest.read_bytes()) == whole
+    assert pipeline.aggregate(load(), "tiny").exists()
 
 
 @pytest.fixture

@@ -100,7 +100,13 @@ def load_cell(cell: CellInput) -> LoadedCell:
         absent = {*WEIGHTS, *cell.withheld}
         unusable = {path.name: wrong for path, wrong in manifest.problems().items() if path.name not in absent}
         if wrong := unusable.get("metrics.json"):
-            return LoadedCell(cell, f"metrics.json: {wrong}; `dvc checkout`, or run again", manifest, {}, unusable)
+            return LoadedCell(
+                cell,
+                f"metrics.json: {wrong}; `dvc checkout`, or delete {path.name} and run again",
+                manifest,
+                {},
+                unusable,
+            )
         metrics = read_json(cell.folder / "metrics.json")
         found = LoadedCell(cell, "", manifest, _rules(metrics), unusable)
         held_out = _held_out(found, metrics.get("best_epoch"))

@@ -19,10 +19,10 @@ from mtlbench.system.files import read_json
 
 
 def report_input(params: Params, name: str, partial: bool) -> ReportInput:
-    """Everything that the report of an experiment is a function of; DataError when cells are missing.
+    """Everything that the report of an experiment is a function of; DataError when cells are missing or damaged.
 
-    Size, tasks, note and constant baseline come from the first readable cell, so no prepared data is needed. A damaged
-    manifest makes its cell a missing result.
+    Size, tasks, note and constant baseline come from the first readable cell, so no prepared data is needed. With
+    ``partial`` a missing or damaged cell is a missing result.
     """
     experiment = grid.experiment(params, name)
     cells = grid.cells(params, name)
@@ -34,6 +34,8 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
             "others."
         )
     found = {cell.path: _finished(cell) for cell in cells}
+    if not partial:
+        _check_numbers(name, [(cell, found[cell.path]) for cell in cells])
     manifests = {path: one for path, one in found.items() if isinstance(one, Manifest)}
     data = _dataset(params, name, manifests)
     selection, damage = _selection(params, name)
@@ -82,6 +84,26 @@ def _finished(cell: Cell) -> Manifest | str:
         return failure_reason(cell) or "not trained yet"
     except DamagedError as error:
         return str(error)
+
+
+def _check_numbers(name: str, found: Sequence[tuple[Cell, Manifest | str]]) -> None:
+    """DataError unless the numbers of every cell are those of its run: a finished page is not looked at again."""
+    damaged = [text for cell, one in found if (text := _damage(cell, one))]
+    if damaged:
+        raise DataError(
+            f"{name}: {len(damaged)} of {len(found)} cells cannot be used, the first: {damaged[0]}; "
+            f"`mtlbench report {name} --partial` reports on the others."
+        )
+
+
+def _damage(cell: Cell, found: Manifest | str) -> str:
+    """What is wrong with a cell's numbers and what to do, "" when they are its run's."""
+    if isinstance(found, str):
+        return f"{cell.path}: {found}"
+    metrics = found.outputs.get("metrics.json")
+    wrong = metrics.problem(cell.folder / "metrics.json") if metrics else None
+    remedy = f"`dvc checkout`, or delete {cell.manifest} and run again"
+    return f"{cell.folder / 'metrics.json'}: {wrong}; {remedy}" if wrong else ""
 
 
 def _dataset(params: Params, name: str, manifests: dict[str, Manifest]) -> DatasetFacts:
