@@ -16,7 +16,7 @@ from mtlbench.plan import grid, places
 from mtlbench.plan.params import load as load_params
 from mtlbench.reproduce import reproduce
 from mtlbench.runs.manifest import Manifest
-from mtlbench.system.errors import DataError, ParamsError
+from mtlbench.system.errors import DamagedError, DataError, ParamsError
 from mtlbench.system.files import digest, read_json, write_json
 from mtlbench.training.description import NAME, Description, describe
 from mtlbench.verify import VerificationError, verify
@@ -161,6 +161,19 @@ def test_what_cannot_be_loaded_is_named_in_one_line(trained, tmp_path) -> None:
         mtlbench.load(CELL)
     with pytest.raises(ParamsError, match="device"):
         mtlbench.load(places.store() / trained.key, "cuda:99")
+
+
+def test_other_weights_than_those_of_the_cell_are_refused(trained) -> None:
+    """Loadable weights that describe themselves as the cell's, but were changed: their numbers are not the cell's."""
+    path = weights_of(trained)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.unlink()  # not the store's
+    path.write_bytes(content)
+    for source in (CELL, trained.folder, path):
+        with pytest.raises(DamagedError, match=r"model\.safetensors: damaged \(its content changed\); `dvc checkout`"):
+            mtlbench.load(source, "cpu")
+    mtlbench.load(places.store() / trained.key, "cpu")
 
 
 def test_loading_leaves_random_numbers_alone(trained) -> None:

@@ -29,7 +29,8 @@ def find(source: str | Path) -> Found:
     """The network of a cell's name, a cell's folder or a checkpoint file.
 
     A folder is one of results/cells, of checkpoints or of the store, in any checkout. Checkpoints that were written
-    before they said what they are (version 0.1) are described by the manifest of their cell. Raises DataError.
+    before they said what they are (version 0.1) are described by the manifest of their cell. Raises DataError, also for
+    weights of a cell that are not those of its manifest.
     """
     path = Path(source)
     if not path.exists():
@@ -43,8 +44,11 @@ def find(source: str | Path) -> Found:
         raise DataError(_without_weights(source, weights, manifest))
     found = Description.in_checkpoint(weights)
     record = Manifest.read(manifest) if manifest is not None else None
-    if found is None and record is not None and weights.resolve() == checkpoint / WEIGHTS[0]:
-        found = _by_manifest(record, cell)
+    if record is not None and weights.resolve() == checkpoint / WEIGHTS[0]:
+        output = record.outputs.get(WEIGHTS[0])
+        if wrong := output.problem(weights) if output else None:
+            raise DamagedError(weights, wrong)
+        found = found or _by_manifest(record, cell)
     if found is None:
         raise DataError(
             f"{weights}: it does not say which network it holds (written by version 0.1 or another program); give the "
