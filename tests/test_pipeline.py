@@ -1,6 +1,7 @@
 """The verbs around training."""
 
 import csv
+import shutil
 import sys
 from pathlib import Path
 
@@ -54,3 +55,20 @@ def test_a_damaged_manifest_is_no_finished_cell(
     told = capsys.readouterr().err
     assert told.startswith(f"error: {cell.manifest}: damaged")
     assert told.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_copied_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / name).symlink_to("nowhere")
+    assert exit_code(lambda: shutil.copytree(folder, tmp_path / "copy")) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: [Errno 2] No such file or directory: ")
+    assert told.endswith(", and 2 more\n")
+    assert told.count("\n") == 1
+
+
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(lambda: write_json(tmp_path, {})) == 1
+    assert capsys.readouterr().err == f"error: Is a directory: {tmp_path}\n"  # not the file that was to be renamed

@@ -2,6 +2,8 @@
 
 import json
 import re
+import resource
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 
 import mtlbench
+from mtlbench.inference import exported
 from mtlbench.inference.card import card
 from mtlbench.inference.export import export
 from mtlbench.inference.exported import onnx_program, program
@@ -56,12 +59,12 @@ def test_exported_it_gives_the_same_for_any_number_of_images(name: str, more: di
     """Torch's form exactly; onnxruntime to 1e-4 of a map's largest value: other kernels and order of sums, float32."""
     model = small(name, more)
     graph = program(model, (32, 64))
-    exported = graph.module()
+    run = graph.module()
     expected = {}
     for count in (1, 3):
         image = torch.rand(count, 3, 32, 64)
         with torch.no_grad():
-            expected[image], found = model(image), exported(image)
+            expected[image], found = model(image), run(image)
         assert list(found) == list(expected[image])
         assert all(torch.equal(found[task], map_) for task, map_ in expected[image].items())
     pytest.importorskip("onnxscript")
@@ -74,12 +77,12 @@ def test_exported_it_gives_the_same_for_any_number_of_images(name: str, more: di
             assert np.abs(found - maps[task].numpy()).max() <= 1e-4 * maps[task].abs().max(), task
 
 
-def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path) -> None:
+def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path, monkeypatch) -> None:
     said: list[str] = []
     path = export(CELL, "torch", tmp_path / "new" / "network.pt2", said.append)
-    network, exported = mtlbench.load(CELL, "cpu"), mtlbench.load(path, "cpu")
-    assert exported.description == network.description
-    expected, found = network.predict(PICTURE), exported.predict(PICTURE)
+    network, again = mtlbench.load(CELL, "cpu"), mtlbench.load(path, "cpu")
+    assert again.description == network.description
+    expected, found = network.predict(PICTURE), again.predict(PICTURE)
     assert (found["segmentation"] == expected["segmentation"]).mean() > 0.99  # memory order changes the order of sums
     np.testing.assert_allclose(found["depth"], expected["depth"], atol=5e-3)
     text = (tmp_path / "new" / "network.md").read_text()
@@ -99,6 +102,22 @@ def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path) 
     short = card(network.description.model_copy(update={"spec": once}), None, "command")
     assert "after the last epoch, on the test images" in short
     assert trained.key in text
+    _refused(path, monkeypatch)
+
+
+def _refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export that cannot be written, here as on a full disk, leaves the earlier file."""
+    before, graph = path.read_bytes(), torch.export.load(path)
+    monkeypatch.setattr(exported, "program", lambda *_: graph)  # which takes seconds
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            export(CELL, "torch", path, print)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in path.parent.iterdir()) == ["network.md", "network.pt2"]
 
 
 def test_onnx_of_a_cell(trained, tmp_path, repository) -> None:

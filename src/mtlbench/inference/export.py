@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mtlbench.inference.card import card
-from mtlbench.inference.exported import SUFFIXES, save_onnx, save_torch
+from mtlbench.inference.exported import SUFFIXES, onnx_file, torch_file
 from mtlbench.inference.find import find
 from mtlbench.inference.load import build
 from mtlbench.system.errors import ParamsError, nearest
-from mtlbench.system.files import write_text
+from mtlbench.system.files import atomic_writer, write_text
 
-_SAVE = {"torch": save_torch, "onnx": save_onnx}
+_FILE = {"torch": torch_file, "onnx": onnx_file}
 
 
 def export(source: str, to: str, out: Path | None, say: Callable[[str], None]) -> Path:
@@ -18,8 +18,8 @@ def export(source: str, to: str, out: Path | None, say: Callable[[str], None]) -
 
     ``out`` is the file, by default ``<model>-<key>`` with the format's suffix in the working directory.
     """
-    if to not in _SAVE:
-        raise ParamsError(f"--to: unknown format '{to}'. {nearest(to, _SAVE)}")
+    if to not in _FILE:
+        raise ParamsError(f"--to: unknown format '{to}'. {nearest(to, _FILE)}")
     if Path(source).is_file() and Path(source).suffix in SUFFIXES.values():
         raise ParamsError(f"{source}: expected a cell or a checkpoint file, found a network that is exported already")
     found = find(source)
@@ -27,8 +27,9 @@ def export(source: str, to: str, out: Path | None, say: Callable[[str], None]) -
     path = out or Path(f"{kind}-{found.description.key}{SUFFIXES[to]}")
     if path.suffix != SUFFIXES[to]:
         raise ParamsError(f"--out: expected a file name that ends with {SUFFIXES[to]}, found '{path}'")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _SAVE[to](build(found.weights, found.description), found.description, path)
+    content = _FILE[to](build(found.weights, found.description), found.description)
+    with atomic_writer(path) as file:
+        file.write(content)
     trained = "" if Path(source).exists() else f"mtlbench train {source}\n"  # by the cell's name
     command = f"{trained}mtlbench export {source} --to {to}"
     write_text(path.with_suffix(".md"), card(found.description, found.manifest, command))

@@ -1,6 +1,7 @@
 """Networks as files that run without this package: torch.export (.pt2) and ONNX (.onnx), each with its description."""
 
 import importlib.util
+import io
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,14 @@ def program(model: Model, size: tuple[int, int]) -> torch.export.ExportedProgram
         return torch.export.export(model.eval(), (image,), dynamic_shapes=({0: batch},))
 
 
-def save_torch(model: Model, description: Description, path: Path) -> None:
-    """Write a .pt2 file; ``torch.export.load(path).module()(image)`` runs it where torch is, without this package."""
-    torch.export.save(program(model, description.size), path, extra_files={_EXTRA: description.text()})
+def torch_file(model: Model, description: Description) -> bytes:
+    """A .pt2 file; ``torch.export.load(path).module()(image)`` runs it where torch is, without this package.
+
+    Made in memory, because torch ends the process where it cannot write, on a full disk for example.
+    """
+    made = io.BytesIO()
+    torch.export.save(program(model, description.size), made, extra_files={_EXTRA: description.text()})
+    return made.getvalue()
 
 
 def onnx_program(graph: torch.export.ExportedProgram, tasks: Iterable[str]) -> Any:
@@ -43,13 +49,14 @@ def onnx_program(graph: torch.export.ExportedProgram, tasks: Iterable[str]) -> A
     return made
 
 
-def save_onnx(model: Model, description: Description, path: Path) -> None:
-    """Write an .onnx file with the input ``image`` and an output for each task."""
+def onnx_file(model: Model, description: Description) -> bytes:
+    """An .onnx file with the input ``image`` and an output for each task."""
     if missing := [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]:
         raise ParamsError(f"--to onnx: the package '{missing[0]}' is not installed; `pip install onnx onnxscript`")
     made = onnx_program(program(model, description.size), model.tasks)
     made.model.metadata_props[NAME] = description.text()
-    made.save(path)
+    content: bytes = made.model_proto.SerializeToString()
+    return content
 
 
 def read_torch(path: Path, device: torch.device) -> tuple[Forward, Description]:

@@ -1,6 +1,7 @@
 """The errors that a user can cause or mend; the command line prints them without a traceback."""
 
 import difflib
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -73,9 +74,16 @@ def exit_code(work: Callable[[], object]) -> int:
         print(f"error: the package '{error.name}' is not installed; {_EXTRAS}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or 'while writing'}", file=sys.stderr)
+        print(f"error: {_why(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):  # every file of a folder, at length
+        (*_, first), *others = error.args[0]
+        return f"{first}" + (f", and {len(others)} more" if others else "")
+    return f"{error.strerror or error}: {error.filename2 or error.filename or 'while writing'}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
