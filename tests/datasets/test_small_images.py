@@ -177,3 +177,10 @@ def test_a_package_with_something_else_in_it_is_told(
     domain = next(key for key, one in DOMAINS.items() if one.files[0].name == name)
     with pytest.raises(DataError, match=message):
         pictures_of(domain)
+
+
+def test_pictures_of_packages_are_not_rendered_here(repository: Path) -> None:
+    """So `mtlbench share` leaves out the figures that show them."""
+    params = load(repository / "params.yaml")
+    found = {name: prepared.dataset(params, name).rendered for name in ("rooms", "small_images", "nyuv2")}
+    assert found == {"rooms": True, "small_images": False, "nyuv2": False}

@@ -36,6 +36,11 @@ class PreparedDataset:
         return found
 
     @property
+    def rendered(self) -> bool:
+        """Whether its images are made here, so that anybody may publish them: not from files, nor from packages."""
+        return not self.raw and not self.spec.get("packages")
+
+    @property
     def content(self) -> Mapping[str, str]:
         """{raw file or folder: digest} of what is in local raw files without a published checksum."""
         found: dict[str, str] = self.spec.get("content", {})

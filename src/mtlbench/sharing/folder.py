@@ -74,8 +74,7 @@ def _fill(params: Params, name: str, folder: Path, cells: Sequence[Cell], pictur
     """Write everything; returns the number of figures that were left out."""
     shutil.copytree(places.report(name), folder / _REPORT)
     facts = of_experiment(params, name)
-    rendered = not cells[0].dataset.raw
-    left = 0 if pictures or rendered else _cover_pictures(folder / _REPORT / "figures")
+    left = 0 if pictures or cells[0].dataset.rendered else _cover_pictures(folder / _REPORT / "figures")
     for cell in cells:
         if read_cell(cell).status == "complete" and not withheld(cell) & set(store.WEIGHTS):
             _add_network(cell, folder)
