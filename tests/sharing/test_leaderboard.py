@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from mtlbench.plan.params import load
+from mtlbench.report.rows.grid import load_grid
+from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.sharing.board import boards
-from mtlbench.sharing.facts import Shared
+from mtlbench.sharing.facts import Shared, shared
 from mtlbench.sharing.folder import FACTS, SUMS, checksum
 from mtlbench.sharing.page import leaderboard, render
 from mtlbench.sharing.read import read_all
@@ -168,3 +170,14 @@ def test_a_small_board_prints_on_one_page(tmp_path: Path) -> None:
         [*command, f"--print-to-pdf={tmp_path}/page.pdf", page], check=True, capture_output=True, timeout=120
     )
     assert len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "page.pdf").read_bytes())) == 1
+
+
+def test_an_experiment_whose_runs_all_diverged_says_so() -> None:
+    cell = CellInput("mine/net/equal/seed0", "net", "equal", 0, ("depth",), None, missing="diverged: NaN in epoch 1")
+    grid = load_grid(
+        ReportInput("mine", "Mine", "rooms", (64, 96), {}, {}, {"depth": {"near": 0.5, "far": 8.0}}, (cell,))
+    )
+    with pytest.raises(
+        DataError, match=r"^mine: none of its runs has numbers, the first: mine/net/equal/seed0: diverged: NaN"
+    ):
+        shared(grid, None)

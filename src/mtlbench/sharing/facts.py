@@ -13,6 +13,7 @@ from mtlbench.plan.search_block import SearchBlock
 from mtlbench.report.rows.collect import report_input
 from mtlbench.report.rows.costs import cost
 from mtlbench.report.rows.grid import DELTA_COLUMNS, Column, Grid, Row, load_grid, mean, spread
+from mtlbench.system.errors import DataError
 
 #: Settings of a training that a method may choose; the others are part of what makes rows comparable.
 _CHOSEN = {"optimizer", "schedule", "processes"}
@@ -118,8 +119,11 @@ def of_experiment(params: Params, name: str) -> Shared:
 
 
 def shared(grid: Grid, search: SearchBlock | None) -> Shared:
-    """The facts of a complete experiment; ``search`` is its block of params.yaml."""
+    """The facts of a complete experiment; ``search`` is its block of params.yaml. DataError when no run has numbers."""
     cells = [cell for row in grid.rows for cell in row.done]
+    if not cells:
+        one = grid.rows[0].missing[0]
+        raise DataError(f"{grid.input.name}: none of its runs has numbers, the first: {one.cell.path}: {one.missing}")
     first = cells[0].facts
     block, report = first["dataset"], grid.input
     columns = [*grid.columns, DELTA_COLUMNS[0]]
