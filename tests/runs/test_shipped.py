@@ -72,8 +72,12 @@ def test_weights_that_are_lost_where_the_cell_was_trained_are_missed_there(cell)
         verify.verify(load(), "tiny", print)
 
 
-def test_a_shipped_file_that_was_edited_is_not_taken(elsewhere) -> None:
+def test_a_shipped_file_that_was_lost_or_edited_is_not_taken(elsewhere) -> None:
     path = places.shipped(elsewhere.key) / "metrics.json"
+    path.rename("metrics.json")  # the folder was copied by half
+    with pytest.raises(DataError, match=r"metrics\.json: missing; `git checkout"):
+        run_cell(elsewhere, load().runtime)
+    shutil.copyfile("metrics.json", path)
     path.write_text(path.read_text().replace("0.", "1.", 1))
     with pytest.raises(DataError, match=r"metrics\.json: its content changed; `git checkout"):
         run_cell(elsewhere, load().runtime)

@@ -19,6 +19,8 @@ from mtlbench.system.files import link_or_copy
 
 #: Copies of test images with predictions: not everybody's to publish.
 PICTURES = ("samples.npz",)
+#: The outputs that an entry may lack.
+_LEFT_OUT = frozenset({*store.WEIGHTS, *PICTURES})
 
 
 def shipped(key: str) -> Path | None:
@@ -46,14 +48,15 @@ def ship(cells: Sequence[Cell], say: Callable[[str], None], pictures: bool = Fal
 def take(cell: Cell) -> bool:
     """Put a shipped cell's files into results/, the manifest last; False when there is none.
 
-    Raises DataError when a shipped file is not what the manifest says: it is versioned, so Git has the right one.
+    Raises DataError when a shipped file is missing or not what the manifest says: it is versioned, so Git has the right
+    one.
     """
     entry = shipped(cell.key)
     if entry is None:
         return False
     manifest = Manifest.read(entry / cell.manifest.name)
     for path, wrong in manifest.problems().items():
-        if wrong != MISSING:
+        if wrong != MISSING or path.name not in _LEFT_OUT:
             raise DataError(f"{path}: {wrong}; `git checkout {path}`, or remove {entry} to train the cell again")
     for old in cell.folder.glob("manifest.*.json"):
         old.unlink()
@@ -72,7 +75,9 @@ def withheld(cell: Cell) -> frozenset[str]:
         return frozenset()
     outputs = Manifest.read(entry / cell.manifest.name).outputs
     place = store.place_of(cell)
-    return frozenset(name for name in outputs if not (entry / name).is_file() and not place(name).is_file())
+    return frozenset(
+        name for name in _LEFT_OUT & outputs.keys() if not (entry / name).is_file() and not place(name).is_file()
+    )
 
 
 def _ship(cell: Cell, pictures: bool) -> bool:
