@@ -1,3 +1,5 @@
+import inspect
+import re
 import time
 from pathlib import Path
 
@@ -7,7 +9,7 @@ from rich.console import Console
 from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.runs import status
-from mtlbench.runs.status import State, duration, remaining, state
+from mtlbench.runs.status import EARLY, OTHER_CODE, OTHER_SETTING, State, duration, remaining, state
 from mtlbench.system import lease
 from mtlbench.system.files import write_json
 
@@ -147,12 +149,22 @@ def test_watching_ends_when_every_run_has_ended(project, monkeypatch, capsys) ->
         cells = [one for one in grid.every_cell(load(), "tiny") if not one.manifest.exists()]
         looks.append(len(cells))
         record = {"key": cells[0].key, "spec": cells[0].spec, "outputs": {}, "data": {}, "dataset": {}}
-        write_json(cells[0].manifest, {**record, "seconds_total": 5.0, "status": "complete"})
+        ending = "complete" if len(cells) > 1 else "diverged"
+        write_json(cells[0].manifest, {**record, "seconds_total": 5.0, "status": ending})
 
     monkeypatch.setattr(status.time, "sleep", finish_one)
+    monkeypatch.setattr(status.code, "differences", lambda manifest: ["models/x.py"])
     status.watch(load, None, 2)
     assert looks == [5, 4, 3, 2, 1]
-    assert "tiny: 5 done" in capsys.readouterr().out.splitlines()[-1]
+    assert capsys.readouterr().out.splitlines()[-1] == "tiny: 4 done, other code, 1 diverged, other code"
+
+
+def test_the_documentation_explains_every_state(repository: Path) -> None:
+    text = (repository / "docs/cluster.md").read_text(encoding="utf-8").split("says of each cell:")[1].split("## ")[0]
+    explained = {name for names in re.findall(r"^\| (.+?) \|", text, re.M) for name in names.split(", ")}
+    added = {words.removeprefix(", ") for words in (OTHER_CODE, OTHER_SETTING)}
+    names = set(re.findall(r'State\(cell, "(\w+)"', inspect.getsource(status))) | {"done", "diverged", EARLY} | added
+    assert explained - {"state", "---"} == names
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def watch(params: Callable[[], Params], experiment: str | None, seconds: float) 
     with suppress(KeyboardInterrupt):
         while True:
             out.clear()
-            if all(one.name in _ENDED or one.name.startswith(("done", EARLY)) for one in show(params(), experiment)):
+            if all(one.name.startswith(_ENDED) for one in show(params(), experiment)):
                 return
             time.sleep(seconds)
 
@@ -167,8 +167,8 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-#: States that only a person or a new Snakemake changes.
-_ENDED = ("diverged", "failed", "damaged")
+#: States that only a person or a new Snakemake changes, with what is added to them.
+_ENDED = ("done", EARLY, "diverged", "failed", "damaged")
 _COLOURS = {
     "done": "green",
     "starting": "cyan",
