@@ -25,3 +25,11 @@ def test_options_after_a_script_are_the_script_s(repository: Path) -> None:
     done = run(repository, "bench", "rooflin", "--rounds", "1")
     assert done.returncode == 2
     assert "Did you mean 'roofline'?" in done.stderr
+
+
+def test_bench_outside_of_a_checkout_says_where_to_run_it(tmp_path: Path) -> None:
+    done = run(tmp_path, "bench")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: bench: no folder benchmarks/ here. Run it in a checkout of mtlbench.\n",
+    )

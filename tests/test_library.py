@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from mtlbench.plan.registry import entries
+
 #: What `pip install .` does not bring.
 EXTRAS = ("snakemake", "dvc", "pandas", "matplotlib", "seaborn", "h5py", "jinja2", "requests", "filelock", "tqdm")
 
@@ -19,3 +23,12 @@ def test_the_documented_program_runs_without_the_extras(repository: Path) -> Non
     assert [line.split()[0] for line in lines] == ["0", "1", "2"]
     losses = [[float(x) for x in re.search(r"\[(.*?)\]", line)[1].split(",")] for line in lines]
     assert losses[-1][0] < losses[0][0], "three steps on one batch make its loss smaller"
+
+
+@pytest.mark.parametrize("constant", ["wants_losses_after_step", "wants_held_out"])
+def test_the_documentation_names_the_weightings_that_need_more_from_a_loop(repository: Path, constant: str) -> None:
+    text = (repository / "docs/library.md").read_text(encoding="utf-8")
+    (named,) = re.findall(rf"`{constant}` \(([^)]+)\)", text)
+    assert set(named.split(", ")) == {
+        one.display for one in entries("weightings").values() if one.constants.get(constant)
+    }

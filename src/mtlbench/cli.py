@@ -20,7 +20,9 @@ app = typer.Typer(
     help="A reproducible benchmark of multi-task learning.",
 )
 logger = logging.getLogger("mtlbench")
-ParamsFile = Annotated[Path, typer.Option("--params", help="the parameters file")]
+ParamsFile = Annotated[
+    Path, typer.Option("--params", help="the parameters file; results are those of the current folder")
+]
 Key = Annotated[str | None, typer.Option(help="refuse unless this is the key that params.yaml gives now")]
 DEFAULT = Path("params.yaml")
 
@@ -180,7 +182,7 @@ def export_predictions(
     dataset: Annotated[str, typer.Option(help="the data set of params.yaml that they were trained on")] = "decathlon",
     out: Annotated[Path, typer.Option(help="the JSON file")] = Path("results.json"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:<n>")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="images at a time through the network")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="images at a time through the network")] = 64,
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Predict the test images of the Visual Decathlon, as its evaluation server takes them."""
@@ -345,6 +347,8 @@ def bench(
         print(context.get_help())
         print("\n".join(f"  {name:10} {_first_line(path)}" for name, path in scripts.items()))
         return
+    if not scripts:
+        raise ParamsError("bench: no folder benchmarks/ here. Run it in a checkout of mtlbench.")
     if what not in scripts:
         raise ParamsError(f"bench: no benchmarks/{what}.py in this folder. {nearest(what, scripts)}")
     sys.exit(subprocess.run([sys.executable, str(scripts[what]), *context.args], check=False).returncode)

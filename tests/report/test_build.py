@@ -52,6 +52,13 @@ def test_every_figure_has_a_caption(built: Path) -> None:
     assert all(len(text) > 20 for text in captions.values())
 
 
+def test_the_documentation_lists_every_file(built: Path, repository: Path) -> None:
+    text = (repository / "docs" / "report.md").read_text(encoding="utf-8").split("\n## ")[0]
+    listed = set(re.findall(r"`([\w./]+)`", "".join(re.findall(r"^\| (`.+?) \|", text, re.M))))
+    found = {path.name + "/" * path.is_dir() for path in built.iterdir()}
+    assert listed == found
+
+
 def test_the_documentation_lists_every_figure(built: Path, repository: Path) -> None:
     text = (repository / "docs" / "report.md").read_text(encoding="utf-8").split("## The figures")[1].split("\n## ")[0]
     listed = re.findall(r"^\| `(\w+)` \|", text, re.M)
