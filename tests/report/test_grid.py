@@ -105,6 +105,11 @@ def test_other_missing_results_have_their_reasons(make: Callable) -> None:
     )
     path = next(cell.folder.glob("manifest.*"))
     manifest = json.loads(path.read_text())
+    stray = path.with_name("manifest.0000000000000000.json")  # another key's, copied into the folder
+    stray.write_text(json.dumps({**manifest, "key": "0" * 16}))
+    own = replace(cell, key=manifest["key"])
+    assert load_grid(replace(report, cells=(*others, own))).rows[-1].seeds == [0]
+    stray.unlink()
     path.write_text(json.dumps({**manifest, "status": "diverged", "reason": "NaN in epoch 3"}))
     assert load_grid(report).rows[-1].missing[0].missing == "diverged: NaN in epoch 3"
     path.unlink()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mtlbench.plan import keys
 from mtlbench.report.rows.inputs import CellInput
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest
@@ -88,7 +89,8 @@ def load_cell(cell: CellInput) -> LoadedCell:
     if cell.folder is None:
         return LoadedCell(cell, cell.missing or "not run")
     try:
-        path = manifests.find(cell.folder)
+        own = cell.folder / keys.manifest_name(cell.key)
+        path = own if cell.key and own.exists() else manifests.find(cell.folder)
         if path is None:
             return LoadedCell(cell, cell.missing or "no manifest: the run is not finished")
         manifest = Manifest.read(path)
