@@ -73,7 +73,7 @@ class Step:
 
     def __call__(self) -> None:
         weighting = self.weighting
-        if weighting is not None and weighting.wants_held_out:
+        if weighting is not None and (weighting.looks_ahead or weighting.wants_held_out):
             weighting.prepare_step(self.model, lambda which: self._losses_again(), 1e-4)
         losses = self.losses()
         self.optimizer.zero_grad(set_to_none=True)

@@ -27,7 +27,7 @@ class Part:
 def train_step(trainer: Trainer, parts: list[Part], rate: float) -> None:
     """Update the parameters once on the images of these parts; ``rate`` is the learning rate."""
     parts = augmented(trainer, parts)
-    if trainer.weighting.wants_held_out:
+    if trainer.weighting.looks_ahead or trainer.weighting.wants_held_out:
         _look_ahead(trainer, parts, rate)
     _seed_step(trainer)
     raw, losses = _losses(trainer, parts)

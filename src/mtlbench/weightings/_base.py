@@ -43,7 +43,9 @@ class Weighting(nn.Module):
     #: Whether its weights need the mean losses of all tasks in every epoch; a literal in the class body.
     compares_epochs: ClassVar[bool] = False
     compares_losses_with: ClassVar[tuple[str, ...]] = ()
-    #: True when the loop must provide ``held_out`` (see :meth:`prepare_step`).
+    #: True when :meth:`prepare_step` must be called before each step, with the training batch alone.
+    looks_ahead: ClassVar[bool] = False
+    #: True when the loop must call it and provide ``held_out`` as well.
     wants_held_out: ClassVar[bool] = False
     #: With ``wants_held_out``: the share of the training images that is held out, unless the protocol holds some out.
     held_out_share: float
@@ -61,11 +63,11 @@ class Weighting(nn.Module):
         """``history[e][t]`` is the mean unweighted training loss of task t over epoch e < ``epoch``."""
 
     def prepare_step(self, model: nn.Module, losses_on: Callable[[str], list[Tensor]], learning_rate: float) -> None:
-        """Look-ahead methods only (``wants_held_out``), called before each step's forward pass.
+        """Look-ahead methods only (``looks_ahead``, ``wants_held_out``), called before each step's forward pass.
 
-        ``losses_on("train")`` and ``losses_on("held_out")`` compute the T losses of ``model`` on the coming
-        training batch and on a held-out batch, with BatchNorm statistics left alone; the parameters of
-        ``model`` must be as they were, bit for bit, when this returns.
+        ``losses_on("train")`` and, with ``wants_held_out``, ``losses_on("held_out")`` compute the T losses of
+        ``model`` on the coming training batch and on a held-out batch, with BatchNorm statistics left alone; the
+        parameters of ``model`` must be as they were, bit for bit, when this returns.
         """
 
     def backward(self, losses: Sequence[Tensor], shared: Sequence[nn.Parameter]) -> Tensor:

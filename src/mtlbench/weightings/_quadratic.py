@@ -1,4 +1,4 @@
-"""Exact solutions of the small convex problems behind MGDA, CAGrad, UPGrad and the dual projection, on the device.
+"""Exact solutions of the small convex problems of MGDA, CAGrad, UPGrad, FORUM and the dual projection, on the device.
 
 Each optimum lies inside one face of its feasible set and is given by a linear system there. With T tasks there are
 2^T faces: all systems are solved in one batch, every solution is made feasible, and the best true objective wins.
@@ -112,6 +112,39 @@ def nearest_with_progress(gram: Tensor, share: float) -> tuple[Tensor, Tensor]:
     best, failed = _best(candidates, torch.where(allowed, squared, torch.nan), error)
     added = torch.where(failed, 0.0, best)
     return torch.cat([torch.ones_like(added[:1]), added]), failed
+
+
+def constrained_min_norm(gram: Tensor, along: Tensor, square: Tensor, rho: float) -> tuple[Tensor, Tensor]:
+    """Weights (T,) on the simplex that minimise |v_a + n q|^2 - rho |q|^2 n, n = max(pi . a, 0); and whether none was.
+
+    ``gram`` (T, T) and ``along`` (T,) are the products of the v with each other and with q, ``square`` > 0 is |q|^2,
+    and pi_t = rho - v_t . q / |q|^2. That is |v_a|^2 + n v_a . q: convex, of one quadratic piece where pi . a > 0
+    and of |v_a|^2 elsewhere. The optimum is inside a face of the simplex for one piece, or in the plane between them.
+    """
+    pi = rho - along / square
+    across = gram - along[:, None] * along / square
+    candidates = torch.cat([
+        _face_minima(across, 0.5 * rho * along), _min_norm_candidates(_scaled(gram)),
+        _face_minima(gram, torch.zeros_like(pi), pi),
+    ])  # fmt: skip
+    n = (candidates @ pi).clamp_min(0.0)
+    squared, error = _quadratic(candidates, gram)
+    rounding = error + _EPSILON * len(gram) * n * (candidates @ along.abs())
+    return _best(candidates, squared + n * (candidates @ along), rounding)
+
+
+def _face_minima(matrix: Tensor, linear: Tensor, zero: Tensor | None = None) -> Tensor:
+    """The minimum of a^T M a + 2 b . a on each face's plane of sum 1 (and ``zero`` . a = 0), made feasible."""
+    mask = faces(len(matrix), matrix.device).double()
+    inner = _face_matrices(matrix, mask)
+    mask = mask.repeat(len(_RIDGES), 1)
+    border = torch.stack([mask] if zero is None else [mask, mask * zero], dim=1)
+    corner = torch.zeros(len(mask), border.shape[1], border.shape[1], dtype=matrix.dtype, device=matrix.device)
+    system = torch.cat([torch.cat([inner, border.mT], 2), torch.cat([border, corner], 2)], 1)
+    ends = torch.zeros(len(mask), border.shape[1], dtype=matrix.dtype, device=matrix.device)
+    ends[:, 0] = 1.0
+    right = torch.cat([-mask * linear, ends], 1)
+    return _on_simplex(torch.linalg.solve_ex(system, right)[0][:, : len(matrix)] * mask)
 
 
 def _scaled(gram: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mtlbench.plan.options import Search
 from mtlbench.weightings import Weighting, require_few_tasks
+from mtlbench.weightings._look_ahead import dot, gradients
 from mtlbench.weightings._optimise import BufferedAdam, softmax_gradient
 from mtlbench.weightings._quadratic import MOST_TASKS, min_norm
 
@@ -61,16 +62,16 @@ class MOML(Weighting):
         parameters: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
         saved = [parameter.detach().clone() for parameter in parameters]
         try:
-            training = self._gradients(losses_on("train"), parameters)
+            training = gradients(self, losses_on("train"), parameters)
             with torch.no_grad():
                 for share, gradient in zip(self._shares(), training, strict=True):
                     steps = torch._foreach_mul(gradient, -self.inner_rate * share.to(gradient[0].dtype))
                     torch._foreach_add_(parameters, steps)
-            held_out = self._gradients(losses_on("held_out"), parameters)
+            held_out = gradients(self, losses_on("held_out"), parameters)
         finally:
             with torch.no_grad():
                 torch._foreach_copy_(parameters, saved)
-        products = torch.stack([torch.stack([_dot(one, other) for other in training]) for one in held_out])
+        products = torch.stack([torch.stack([dot(one, other) for other in training]) for one in held_out])
         slopes = torch.stack([softmax_gradient(self.logits.double(), row) for row in -self.inner_rate * products])
         weights, _ = min_norm(slopes @ slopes.T)
         self.adam.step(self.logits, weights @ slopes)
@@ -81,20 +82,3 @@ class MOML(Weighting):
 
     def _shares(self) -> Tensor:
         return self.logits.softmax(0)
-
-    def _gradients(self, losses: Sequence[Tensor], parameters: list[Tensor]) -> list[list[Tensor]]:
-        """Each loss's gradient, of every parameter; zero for parameters that it does not reach."""
-        found = []
-        for number, loss in enumerate(losses):
-            kept = number + 1 < len(losses)
-            gradient = list(
-                torch.autograd.grad(loss, parameters, retain_graph=kept, allow_unused=True, materialize_grads=True)
-            )
-            self.all_reduce(gradient)
-            found.append(gradient)
-        return found
-
-
-def _dot(one: Sequence[Tensor], other: Sequence[Tensor]) -> Tensor:
-    """The product of two gradients, added up in float64."""
-    return torch.stack([(a * b).sum(dtype=torch.float64) for a, b in zip(one, other, strict=True)]).sum()
