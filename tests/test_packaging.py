@@ -45,3 +45,12 @@ def test_a_missing_extra_is_one_line() -> None:
     assert run.stderr.count("\n") == 1
     assert "the package 'pandas' is not installed" in run.stderr
     assert ".[workflow,report]" in run.stderr
+
+
+def test_what_commands_write_by_default_is_never_committed(repository: Path) -> None:
+    """`git add -A` and `dvc exp run` would take it, weights included."""
+    folders = ("shared/demo", "results/cells/demo", "checkpoints/demo", "work/store", "data/prepared/rooms")
+    names = [*(f"{folder}/file" for folder in folders), "leaderboard.html", "results.json", "net-0.pt2", "net-0.onnx"]
+    command = ["git", "-c", "core.excludesFile=", "check-ignore", "--no-index", *names]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == names, done.stderr
