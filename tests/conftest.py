@@ -71,8 +71,14 @@ def _is_about(item: pytest.Item, own: set[tuple[str, str]]) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
-    """Two threads per test process at most: xdist runs several of them."""
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+    """Two threads per test process at most, and what xdist's processes leave for each; of commands that it starts too.
+
+    Threads that wait for one another are busy: more of them than processors take several times as long.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    threads = max(1, min(2, torch.get_num_threads(), (os.cpu_count() or 1) // workers))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)
