@@ -101,6 +101,9 @@ def test_an_exported_cell_predicts_the_same_and_has_its_card(trained, tmp_path, 
     once = spec | {"protocol": spec["protocol"] | {"last_epochs": 1}}
     short = card(network.description.model_copy(update={"spec": once}), None, "command")
     assert "after the last epoch, on the test images" in short
+    assert "Tasks weighted by dwa `{" in short
+    alone = card(network.description.model_copy(update={"spec": once | {"tasks": ["depth"]}}), None, "command")
+    assert "## Training\n\n3 epochs of batches of 2, adam" in alone
     assert trained.key in text
     _refused(path, monkeypatch)
 

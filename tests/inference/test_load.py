@@ -176,6 +176,13 @@ def test_other_weights_than_those_of_the_cell_are_refused(trained) -> None:
     mtlbench.load(places.store() / trained.key, "cpu")
 
 
+def test_a_manifest_of_another_cell_in_the_folder_is_not_read(trained) -> None:
+    other = read_json(trained.manifest)
+    other["outputs"]["model.safetensors"]["sha256"] = "0" * 64
+    write_json(trained.folder / "manifest.0.json", other)
+    assert find(CELL).manifest.key == trained.key
+
+
 def test_loading_leaves_random_numbers_alone(trained) -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)

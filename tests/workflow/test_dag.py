@@ -201,8 +201,12 @@ def test_a_mistake_in_the_parameters_stops_before_the_dag(built, params) -> None
 
 
 def test_failed_and_diverged_runs_leave_the_others_and_a_report_with_the_missing_results(built, params) -> None:
-    params.write_text(with_failing_weighting(params.read_text()))
+    text = params.read_text()
+    params.write_text(with_failing_weighting(text))
     built.edit("      failing: {}\n", "      failing: {}\n      uncertainty: {start: -1000.0}\n      si: {}\n")
+    with params.open("a") as file:
+        file.write(text[text.index("  tiny:\n") :].replace("  tiny:", "  other:"))
+    built.run("mtlbench", "train", "other/segnet_split/equal/seed0")
     done = built.run("snakemake", "--profile", "workflow/profiles/local", check=False)
     assert "rule train:" not in done.stderr, "the profile is quiet"
     logs = places.LOGS / "train" / "tiny" / "segnet_split"
@@ -217,6 +221,7 @@ def test_failed_and_diverged_runs_leave_the_others_and_a_report_with_the_missing
     page = (built.folder / places.REPORTS / "tiny/index.html").read_text()
     for reason in ("this weighting fails in its job", "NaN or infinite at epoch 1"):
         assert reason in page, "the reason of the missing result"
+    assert not (built.folder / places.report("other")).exists(), "it has a result too, but not of this run"
     status = built.run("mtlbench", "status", "tiny").stdout
     assert "failed" in status
     assert "diverged" in status

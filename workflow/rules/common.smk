@@ -156,8 +156,10 @@ def captions_of(experiment):
 
 
 def print_partial_reports():
-    """Build the reports of the experiments that have some, but not all, of their cells."""
-    for name in PARAMS.experiments:
+    """Build the reports of the experiments of which this run trained some, and not all, cells."""
+    logs = places.LOGS / "train"
+    trained = {log.relative_to(logs).parts[0] for log in logs.rglob("*.log") if log.stat().st_mtime >= STARTED}
+    for name in (name for name in PARAMS.experiments if name in trained):
         found = [cell.manifest.exists() for cell in CELLS[name]]
         if any(found) and not all(found):
             subprocess.run(["mtlbench", "report", name, "--partial"], stdout=sys.stderr, check=False)

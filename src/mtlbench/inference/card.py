@@ -36,11 +36,11 @@ def card(description: Description, manifest: Manifest | None, command: str) -> s
 
 
 def _training(recipe: Recipe) -> str:
-    training = recipe.training
+    training, weighting = recipe.training, recipe.weighting
+    weighted = f"Tasks weighted by {weighting.kind} {_json(weighting.options)}; " if len(recipe.tasks) > 1 else ""
     return (
-        f"Tasks weighted by {recipe.weighting.kind} {_json(recipe.weighting.options)}; {training.epochs} epochs of "
-        f"batches of {training.batch_size}, {training.optimizer.name} with a learning rate of "
-        f"{training.optimizer.learning_rate:g}, seed {recipe.seed}."
+        f"{weighted}{training.epochs} epochs of batches of {training.batch_size}, {training.optimizer.name} with a "
+        f"learning rate of {training.optimizer.learning_rate:g}, seed {recipe.seed}."
     )
 
 

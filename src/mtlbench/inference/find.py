@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mtlbench.plan import places
+from mtlbench.plan.keys import manifest_name
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import STOPPED, Manifest
 from mtlbench.runs.store import WEIGHTS
@@ -43,6 +44,8 @@ def find(source: str | Path) -> Found:
     if not weights.is_file():
         raise DataError(_without_weights(source, weights, manifest))
     found = Description.in_checkpoint(weights)
+    if found is not None and (own := cell / manifest_name(found.key)).is_file():
+        manifest = own  # and no other that was left in the folder
     record = Manifest.read(manifest) if manifest is not None else None
     if record is not None and weights.resolve() == checkpoint / WEIGHTS[0]:
         output = record.outputs.get(WEIGHTS[0])
