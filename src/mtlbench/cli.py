@@ -62,6 +62,9 @@ def train(
         bool,
         typer.Option("--again", help="train a finished cell anew; its result is replaced when the new one is there"),
     ] = False,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, help="of several cells, how many train at the same time")
+    ] = 1,
     params: ParamsFile = DEFAULT,
 ) -> None:
     """Train one cell, or continue it, or do nothing when it is complete; several: one after the other."""
@@ -97,7 +100,7 @@ def train(
     else:
         from mtlbench.training.processes.several import run_each
 
-        run_each(pending, run)
+        run_each(pending, run, at_once)
 
 
 @app.command()

@@ -127,6 +127,28 @@ def test_a_signal_saves_the_running_cell_and_starts_no_other(
     assert second.manifest.exists()
 
 
+def test_two_at_once_stop_together_and_a_third_waits_for_its_turn(
+    cells, train, edit, tmp_path_factory, monkeypatch
+) -> None:
+    edit("epochs: 3", "epochs: 12")
+    failing, *others = (grid.cell(load(), path) for path in PATHS)
+    running = train("--at-once", "2", *PATHS[1:], PATHS[0])
+    first, second = (worker(cell) for cell in others)
+    assert first != second
+    os.kill(running.pid, signal.SIGTERM)
+    code, printed = running.ended(60)
+    assert code == 143
+    for cell in others:
+        assert f"{cell.path}: stopped by SIGTERM in epoch" in printed
+        assert status.state(cell).name == "stopped"
+    assert status.state(failing).name == "pending"
+    code, printed = train("--at-once", "2", *PATHS).ended(120)
+    assert code == 1
+    assert f"1 of 3 cells failed: {failing.path} (ended with exit code 2)" in printed
+    for cell in others:
+        assert contents(cell) == alone(cell, tmp_path_factory.mktemp("alone"), monkeypatch)
+
+
 @pytest.mark.slow
 def test_cells_of_two_processes_each_share_a_job(cells, train, edit, tmp_path_factory, monkeypatch) -> None:
     edit("epochs: 3", "epochs: 12")

@@ -35,6 +35,12 @@ def test_jobs_hold_several_cells_and_ask_for_their_time(checkout) -> None:
     jobs = dict(re.findall(r"rule train-tiny-(\d):.*?runtime=(\d+)", output, re.S))
     assert jobs == {"0": "10", "1": "5"}
     assert "rule train:" not in output
+    checkout.edit("cells_per_job: 2}", "cells_per_job: 2, cells_at_once: 2}")
+    output = checkout.snakemake("-n", "tiny")
+    checkout.edit("cells_per_job: 2, cells_at_once: 2}", "cells_per_job: 2}")
+    jobs = dict(re.findall(r"rule train-tiny-(\d):.*?runtime=(\d+)", output, re.DOTALL))
+    assert jobs == {"0": "5", "1": "5"}, "two share the time"
+    assert output.count("threads: 2") == output.count("mem_mb=2000,") == 1
 
 
 def test_an_experiment_with_one_cell_per_job_is_planned_as_ever(checkout) -> None:

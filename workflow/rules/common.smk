@@ -118,6 +118,11 @@ def bundles():
                 yield name, number, group
 
 
+def at_once(experiment, cells):
+    """How many of a job's cells train at the same time."""
+    return min(PARAMS.experiments[experiment].resources.cells_at_once, len(cells))
+
+
 def settings_of(manifests):
     """The results from which cells with these manifests take something: a selection, or runs of other rows."""
     found = sorted({need for path in manifests for need in NEEDS.get(path, ())})

@@ -51,7 +51,7 @@ rule train:
 for name, number, bundle in bundles():
 
     rule:
-        """Several short cells, one after the other; those that are done cost nothing."""
+        """Several short cells, so many at a time; those that are done cost nothing."""
         name:
             f"train-{name}-{number}"
         input:
@@ -63,16 +63,18 @@ for name, number, bundle in bundles():
             log_of("train", f"{name}/bundle{number}.{bundle[0].key}"),
         benchmark:
             benchmark_of(f"{name}/bundle{number}.{bundle[0].key}")
-        threads: PARAMS.runtime.threads * PARAMS.experiments[name].training.processes
+        threads: PARAMS.runtime.threads * PARAMS.experiments[name].training.processes * at_once(name, bundle)
         resources:
             gpu=PARAMS.experiments[name].resources.gpu,
-            mem_mb=PARAMS.experiments[name].resources.memory_mb,
-            runtime=PARAMS.experiments[name].resources.minutes * len(bundle),
+            mem_mb=PARAMS.experiments[name].resources.memory_mb * at_once(name, bundle),
+            runtime=PARAMS.experiments[name].resources.minutes * -(-len(bundle) // at_once(name, bundle)),
         params:
+            at_once=at_once(name, bundle),
             cells=[cell.path for cell in bundle],
             planned=[f"--key={cell.key}" for cell in bundle],
         shell:
             "exec mtlbench train {params.cells:q}"
+            " --at-once {params.at_once}"
             " {params.planned:q}"
             " --wait"
             " --record-divergence"

@@ -192,6 +192,20 @@ class Resources(_Block):
     cells_per_job: Annotated[
         int, Field(ge=1, le=100_000, description="short runs that share a job of the cluster, one after the other")
     ] = 1
+    cells_at_once: Annotated[
+        int,
+        Field(
+            ge=1, le=1024, description="of those how many train at the same time: on one GPU, which small ones share"
+        ),
+    ] = 1
+
+    @pydantic.model_validator(mode="after")
+    def _at_once(self) -> "Resources":
+        if self.cells_at_once > self.cells_per_job:
+            raise ValueError(
+                f"cells_at_once: expected at most cells_per_job ({self.cells_per_job}), found {self.cells_at_once}"
+            )
+        return self
 
 
 class Experiment(_Block):

@@ -1,4 +1,4 @@
-"""Several cells in one job of a cluster, one after the other, each in a process of its own.
+"""Several cells in one job of a cluster, so many at a time, each in a process of its own.
 
 Python and torch start once and the processes are forked from there, so a further short cell costs almost no start. A
 cell that fails or crashes does not keep the others from running, and each has its own memory, for its cost table too.
@@ -24,27 +24,34 @@ class SomeFailedError(MtlbenchError):
     """At least one of several cells failed."""
 
 
-def run_each(cells: Sequence[Cell], run: Callable[[Cell], object]) -> None:
-    """Call ``run(cell)`` for every cell, each in a forked process.
+def run_each(cells: Sequence[Cell], run: Callable[[Cell], object], at_once: int = 1) -> None:
+    """Call ``run(cell)`` for every cell, each in a forked process, ``at_once`` of them at the same time.
 
-    A signal that asks to stop is passed on to the running process, and no further one starts: raises Interrupted once
-    that process has ended. Raises SomeFailedError that names the cells that failed, after all have run; RuntimeError
-    when this process has used CUDA, which no forked process could then use.
+    A signal that asks to stop is passed on to the running processes, and no further one starts: raises Interrupted once
+    they have ended. Raises SomeFailedError that names the cells that failed, after all have run; RuntimeError when this
+    process has used CUDA, which no forked process could then use.
     """
     if torch.cuda.is_initialized():
         raise RuntimeError("CUDA was used before the processes of the cells are forked; they could not use it")
-    failed = []
+    failed: dict[str, str] = {}
+    waiting, running = list(cells), dict[int, Cell]()
     with StopSignal() as signals:
-        for cell in cells:
-            code = _wait(_fork(cell, run, signals), signals)
+        while waiting or running:
+            while waiting and len(running) < at_once and signals.received is None:
+                cell = waiting.pop(0)
+                running[_fork(cell, run, signals)] = cell
+            ended = [(running.pop(pid), code) for pid, code in _wait(list(running), signals).items()]
             if signals.received is not None:
-                raise Interrupted(f"stopped by {signals.received} in {cell.path}; the same command continues")
-            if code < 0:  # it had no chance to say why
-                note_failure(cell, f"its process {_words(code)}")
-            if code != 0:
-                failed.append(f"{cell.path} ({_words(code)})")
+                names = ", ".join(cell.path for cell, _ in ended)
+                raise Interrupted(f"stopped by {signals.received} in {names}; the same command continues")
+            for cell, code in ended:
+                if code < 0:  # it had no chance to say why
+                    note_failure(cell, f"its process {_words(code)}")
+                if code != 0:
+                    failed[cell.path] = f"{cell.path} ({_words(code)})"
     if failed:
-        raise SomeFailedError(f"{len(failed)} of {len(cells)} cells failed: {', '.join(failed)}")
+        named = [failed[cell.path] for cell in cells if cell.path in failed]
+        raise SomeFailedError(f"{len(failed)} of {len(cells)} cells failed: {', '.join(named)}")
 
 
 def _fork(cell: Cell, run: Callable[[Cell], object], signals: StopSignal) -> int:
@@ -75,18 +82,27 @@ def _fork(cell: Cell, run: Callable[[Cell], object], signals: StopSignal) -> int
         os._exit(code)
 
 
-def _wait(pid: int, signals: StopSignal) -> int:
-    """The exit code of a process (minus a signal's number); a request to stop that arrives here is passed on to it."""
+def _wait(processes: Sequence[int], signals: StopSignal) -> dict[int, int]:
+    """{process: exit code (minus a signal's number)} of what has ended, at least one of them.
+
+    A request to stop that arrives here is passed on to all of them, and then all have ended.
+    """
+    codes: dict[int, int] = {}
     passed = False
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
+    while not codes or (signals.received is not None and len(codes) < len(processes)):
+        left = [pid for pid in processes if pid not in codes]
         if signals.received is not None and not passed:
-            # Always TERM: the process may have had its own SIGINT from the terminal, and a second one is not graceful.
-            os.kill(pid, signal.SIGTERM)
             passed = True
-        time.sleep(0.05)
+            for pid in left:
+                # Always TERM: a process may have had its own SIGINT from the terminal; a second one is not graceful.
+                os.kill(pid, signal.SIGTERM)
+        for pid in left:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                codes[pid] = os.waitstatus_to_exitcode(status)
+        if not codes or signals.received is not None:
+            time.sleep(0.05)
+    return codes
 
 
 def _words(code: int) -> str:
