@@ -19,14 +19,14 @@ from mtlbench.tasks import make_tasks
 
 
 def test_no_list_of_tasks_outside_of_their_files() -> None:
-    """Only the table of published numbers, which has columns for them, may name tasks."""
+    """Only the tables of published numbers, which have columns for them, may name tasks."""
     tasks = set(entries("tasks"))
     found = []
     for room in ("training", "plan", "runs", "system", "report", "datasets/prepared"):
         for path in sorted((extensions.package() / room).rglob("*.py")):
             names = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
             found += [f"{path.name}: {name}" for name in tasks & {name for name in names if isinstance(name, str)}]
-    assert [line for line in found if not line.startswith("published.py")] == []
+    assert [line for line in found if not line.startswith(("published.py", "published_nyud.py"))] == []
 
 
 def test_an_unknown_task_is_named_with_the_known_ones() -> None:

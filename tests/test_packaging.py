@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import mtlbench
+from mtlbench.plan import places
 
 
 def test_one_version(repository: Path) -> None:
@@ -49,8 +50,15 @@ def test_a_missing_extra_is_one_line() -> None:
 
 def test_what_commands_write_by_default_is_never_committed(repository: Path) -> None:
     """`git add -A` and `dvc exp run` would take it, weights included."""
-    folders = ("shared/demo", "results/cells/demo", "checkpoints/demo", "work/store", "data/prepared/rooms")
-    names = [*(f"{folder}/file" for folder in folders), "leaderboard.html", "results.json", "net-0.pt2", "net-0.onnx"]
+    folders = (places.cell("demo"), places.weights("demo"), places.prepared("rooms"), places.work_folder("0"))
+    names = [
+        "shared/demo/file",
+        *(f"{folder}/file" for folder in folders),
+        "leaderboard.html",
+        "results.json",
+        "net-0.pt2",
+        "net-0.onnx",
+    ]
     command = ["git", "-c", "core.excludesFile=", "check-ignore", "--no-index", *names]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     assert done.stdout.split() == names, done.stderr
