@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import io
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from mtlbench.plan import grid, keys, places, prepared, summaries
 from mtlbench.plan.content import compare, content, record
 from mtlbench.plan.params import Params
 from mtlbench.plan.sources import is_address
-from mtlbench.runs import pages
+from mtlbench.runs import pages, shipped
 from mtlbench.runs.derived import SELECTION
 from mtlbench.runs.manifest import Manifest
 from mtlbench.runs.manifest import write as write_manifest
 from mtlbench.runs.replace import replacing
-from mtlbench.system.errors import DataError, ParamsError
+from mtlbench.system.errors import BusyError, DataError, ParamsError
 from mtlbench.system.files import read_json, write_json, write_text
+from mtlbench.system.lease import lease
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +130,9 @@ def aggregate(params: Params, name: str, key: str | None = None) -> Path:
 def report(params: Params, name: str, key: str | None = None, partial: bool = False) -> Path:
     """Render the report of an experiment; returns the page's path.
 
-    Without ``partial`` every cell must be there; with it missing results are shown with their reasons and no
-    manifest is written, so that the whole report stays pending. A failure leaves an earlier report whole.
+    Without ``partial`` every cell must be there; with it missing results are shown with their reasons, those that are
+    committed (runs/shipped.py) are taken, and no manifest is written, so that the whole report stays pending. A failure
+    leaves an earlier report whole.
     """
     from mtlbench.report.build import build_report
     from mtlbench.report.rows.collect import report_input
@@ -137,6 +140,8 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     folder = places.report(name)
     spec = pages.spec(params, name, folder, key)
     keys.check_planned(f"report of {name}", keys.key(spec), key)
+    if partial:
+        _take_shipped(params, name)
     collected = report_input(params, name, partial)
     with replacing(folder, f"report of {name}") as made:
         build_report(collected, made, params.runtime.workers)
@@ -144,6 +149,15 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
             outputs = {p.relative_to(made).as_posix(): p for p in sorted(made.rglob("*")) if p.is_file()}
             write_manifest(made, spec, outputs, _made_of(params, name))
     return folder / "index.html"
+
+
+def _take_shipped(params: Params, name: str) -> None:
+    """Put committed results of cells that are not there into their places, but for those that a process works on."""
+    for cell in grid.cells(params, name):
+        if not cell.manifest.exists() and shipped.shipped(cell.key) is not None:
+            with suppress(BusyError), lease(places.cell_lease(cell.whole.key), cell.path, False, logger.warning):
+                if not cell.manifest.exists():
+                    shipped.take(cell)
 
 
 def _made_of(params: Params, name: str) -> dict[str, Any]:

@@ -95,6 +95,13 @@ def test_a_shipped_cell_is_reproduced_to_the_same_bytes(cell) -> None:
     assert said == [f"{CELL}: all 5 outputs have the same bytes"]
 
 
+def test_a_partial_report_shows_what_was_shipped(elsewhere) -> None:
+    pipeline.report(load(), "tiny", partial=True)
+    table = (places.report("tiny") / "table.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[:3] for line in table if ",1," in line] == [["segnet_split", "dwa", "1"]], table
+    assert status.state(elsewhere).name == "done"
+
+
 def test_shipping_is_repeatable_and_says_what_it_did(cell, capsys: pytest.CaptureFixture[str]) -> None:
     cells = grid.cells(load(), "tiny")
     shipped.ship(cells, print)
