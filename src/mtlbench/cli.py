@@ -67,7 +67,7 @@ def train(
     ] = 1,
     params: ParamsFile = DEFAULT,
 ) -> None:
-    """Train one cell, or continue it, or do nothing when it is complete; several: one after the other."""
+    """Train one cell, or continue it, or do nothing when it is complete; several: one after the other, or --at-once."""
     from mtlbench.plan import grid, keys
     from mtlbench.runs.manifest import read_cell
 

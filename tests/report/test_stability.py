@@ -107,6 +107,9 @@ def test_a_network_replaces_the_single_task_networks_of_its_own_family(analysis:
     assert shares.to_dict() == pytest.approx({multi.model: 1.3 / 3, "b_mtan": 1.3 / 6, "c_mtan": 1.3 / 3})
     assert several.grid.several_baselines
     assert not analysis.grid.several_baselines
+    without = replace(several.grid, input=replace(several.grid.input, baseline=None))
+    assert not without.several_baselines
+    assert replacement(replace(several, grid=without)).empty, "as nothing is drawn beside the curves then"
     told = replacement_figure(several, tmp_path)
     assert told is not None
     assert "those of its own family; " + rows[0].label + " for c_mtan" in told.caption

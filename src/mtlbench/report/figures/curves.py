@@ -105,9 +105,9 @@ def has_baseline(grid: Grid) -> bool:
 
 def _single_label(grid: Grid, models: Sequence[str]) -> str:
     """Whose the dark curves are."""
-    found = {row.label for model in models if (row := grid.single_task_row(model))}
     if not grid.several_baselines:
         return SINGLE
+    found = {row.label for model in models if (row := grid.single_task_row(model))}
     return found.pop() if len(found) == 1 else f"{SINGLE}, of the same backbone"
 
 

@@ -175,10 +175,12 @@ class Grid:
         return any(self.single_task_row(row.model) is not self.baseline for row in self.rows if not row.single_task)
 
     def single_task_row(self, model: str) -> Row | None:
-        """The single-task row of the model's family: what its networks replace; else the baseline.
+        """The single-task row of the model's family: what its networks replace; else the baseline. None without one.
 
         Delta_m and #P are relative to the baseline whatever the family; this is for what is said of one network.
         """
+        if self.baseline is None:
+            return None
         families = {row.family for row in self.rows if row.model == model}
         own = [row for row in self.rows if row.single_task and row.family in families]
         return own[0] if len(own) == 1 and own[0].done else self.baseline
