@@ -18,9 +18,11 @@ from mtlbench.plan.places import work_folder
 from mtlbench.report.rows.collect import report_input
 from mtlbench.runs import status
 from mtlbench.system import lease
+from mtlbench.system.errors import Interrupted
 from mtlbench.system.files import read_json
 from mtlbench.training import run as run_module
 from mtlbench.training.cell import run_cell
+from mtlbench.training.processes import several
 
 from .conftest import Command, contents
 
@@ -125,6 +127,15 @@ def test_a_signal_saves_the_running_cell_and_starts_no_other(
     assert f"{first.path}: continuing in epoch" in printed
     assert contents(first) == alone(first, tmp_path_factory.mktemp("alone"), monkeypatch)
     assert second.manifest.exists()
+
+
+def test_a_signal_between_two_cells_starts_no_other(cells, monkeypatch) -> None:
+    def run(_: grid.Cell) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(several, "note_failure", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted, match=f"stopped by SIGTERM before {PATHS[2]}"):
+        several.run_each(cells[1:], run)
 
 
 def test_two_at_once_stop_together_and_a_third_waits_for_its_turn(

@@ -42,8 +42,8 @@ def run_each(cells: Sequence[Cell], run: Callable[[Cell], object], at_once: int 
                 running[_fork(cell, run, signals)] = cell
             ended = [(running.pop(pid), code) for pid, code in _wait(list(running), signals).items()]
             if signals.received is not None:
-                names = ", ".join(cell.path for cell, _ in ended)
-                raise Interrupted(f"stopped by {signals.received} in {names}; the same command continues")
+                where = "in " + ", ".join(cell.path for cell, _ in ended) if ended else f"before {waiting[0].path}"
+                raise Interrupted(f"stopped by {signals.received} {where}; the same command continues")
             for cell, code in ended:
                 if code < 0:  # it had no chance to say why
                     note_failure(cell, f"its process {_words(code)}")
@@ -83,13 +83,13 @@ def _fork(cell: Cell, run: Callable[[Cell], object], signals: StopSignal) -> int
 
 
 def _wait(processes: Sequence[int], signals: StopSignal) -> dict[int, int]:
-    """{process: exit code (minus a signal's number)} of what has ended, at least one of them.
+    """{process: exit code (minus a signal's number)} of what has ended, at least one of them if there are any.
 
     A request to stop that arrives here is passed on to all of them, and then all have ended.
     """
     codes: dict[int, int] = {}
     passed = False
-    while not codes or (signals.received is not None and len(codes) < len(processes)):
+    while len(codes) < len(processes) and (not codes or signals.received is not None):
         left = [pid for pid in processes if pid not in codes]
         if signals.received is not None and not passed:
             passed = True
