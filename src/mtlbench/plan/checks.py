@@ -4,7 +4,7 @@ import re
 from typing import Any
 from unicodedata import category
 
-from mtlbench.plan import frozen, names, parts, rungs, start
+from mtlbench.plan import frozen, names, pairs, parts, rungs, start
 from mtlbench.plan.blocks import Experiment, Params
 from mtlbench.plan.options import OneTask, PerTask
 from mtlbench.plan.registry import entry, split_kind
@@ -23,7 +23,7 @@ def check(params: Params) -> None:
         check_source(block.get("source"), f"datasets.{name}.source")
     for name, grid in params.grids.items():
         for label, block in grid.models.items():
-            split_kind("models", label, block, f"grids.{name}.models.{label}", extra=(start.KEY,))
+            split_kind("models", label, block, f"grids.{name}.models.{label}", extra=(start.KEY, pairs.KEY))
         for label, block in grid.weightings.items():
             split_kind("weightings", label, frozen.written(block), f"grids.{name}.weightings.{label}")
     for name, experiment in params.experiments.items():
@@ -61,7 +61,7 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
             f"{where}.dataset: unknown '{experiment.dataset}'. {nearest(experiment.dataset, params.datasets)}"
         )
     for label, block in experiment.models.items():
-        kind, options = split_kind("models", label, block, f"{where}.models.{label}", extra=(start.KEY,))
+        kind, options = split_kind("models", label, block, f"{where}.models.{label}", extra=(start.KEY, pairs.KEY))
         _check_tasks("models", kind, options, experiment.tasks, f"{where}.models.{label}")
     for label in experiment.models:
         searched = experiment.search is not None
@@ -72,6 +72,7 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
         frozen.check(label, experiment.weightings, f"{where}.weightings.{label}")
         kind, options = split_kind("weightings", label, frozen.written(block), f"{where}.weightings.{label}")
         _check_tasks("weightings", kind, options, experiment.tasks, f"{where}.weightings.{label}")
+    pairs.check(experiment.models, experiment.weightings, where)
     for what in ("seeds", "tasks"):
         values = getattr(experiment, what)
         if len(set(values)) != len(values):

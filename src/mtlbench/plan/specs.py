@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import dimensions, frozen, parts, phases, start, task_options
+from mtlbench.plan import dimensions, frozen, pairs, parts, phases, start, task_options
 from mtlbench.plan.matching import check_domains, check_model, with_norms
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment
@@ -45,7 +45,7 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
         _check_size(model["kind"], made.size, f"{where}.models.{label}")
         single = entry("models", model["kind"]).constants.get("single_task", False)
         training = parts.of_model(grid.training.model_dump(), model["kind"])
-        for other, tasks, weighting, of in _single(grid) if single else _weighted(grid, where):
+        for other, tasks, weighting, of in _single(grid) if single else _weighted(grid, block, where):
             searched = [] if of or grid.search is None else _dimensions(grid, label, "" if single else other, where)
             own = phases.of_tasks(training, tasks)
             spec = {**common, "training": own, "tasks": list(tasks), "model": model, "weighting": weighting}
@@ -63,16 +63,16 @@ def _single(grid: Experiment) -> list[_Weighted]:
     return [(f"{ONLY}{task}", (task,), {"kind": "equal", "version": 1, "options": {}}, "") for task in grid.tasks]
 
 
-def _weighted(grid: Experiment, where: str) -> list[_Weighted]:
-    """(label, tasks, block, the label whose mean weights it takes or "") of every weighting."""
+def _weighted(grid: Experiment, model: dict[str, Any], where: str) -> list[_Weighted]:
+    """(label, tasks, block, the label whose mean weights it takes or "") of every weighting of a model's block."""
     return [
         (
             label,
             tuple(grid.tasks),
-            _resolve("weightings", label, frozen.written(block), f"{where}.weightings.{label}"),
-            frozen.of(block),
+            _resolve("weightings", label, frozen.written(grid.weightings[label]), f"{where}.weightings.{label}"),
+            frozen.of(grid.weightings[label]),
         )
-        for label, block in grid.weightings.items()
+        for label in pairs.of(model, grid.weightings)
     ]
 
 
@@ -98,7 +98,7 @@ def _check_scenes(share: float, scenes: int | None, where: str) -> None:
 
 
 def _resolve(kind: str, label: str, block: dict[str, Any], where: str) -> dict[str, Any]:
-    name, options = split_kind(kind, label, block, where, extra=(start.KEY,) if kind == "models" else ())
+    name, options = split_kind(kind, label, block, where, extra=(start.KEY, pairs.KEY) if kind == "models" else ())
     found = {"kind": name, "version": entry(kind, name).constants.get("version", 1), "options": options}
     weights = options.get("weights", "none")
     if weights != "none" and options.get("backbone") == "hrnet18s":
