@@ -12,7 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlbench.models import Model, outputs_by_task, parameter_owners, part_parameters, shared_parameters
+from mtlbench.models import (
+    LastFeatures,
+    Model,
+    last_layers,
+    outputs_by_task,
+    parameter_owners,
+    part_parameters,
+    shared_parameters,
+)
 from mtlbench.plan.registry import entries
 from mtlbench.system.errors import ParamsError
 
@@ -300,3 +308,30 @@ def check_compiled(model: Model, backend: str) -> None:
     assert all(found.pop(key) is None and expected.pop(key) is None for key in unused)
     # The gradient of a key's bias is 0 (softmax takes no notice of it), and what is left of it rounding.
     assert_near(found, expected, 1e-8, floor=1e-6)
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_the_last_features_of_each_task_are_found(name: str) -> None:
+    """Each task's output is an affine map of its own features: no other part of the network comes after them."""
+    model = small(name).train()
+    layers, owners, features = last_layers(model), parameter_owners(model), LastFeatures(model)
+    assert {task: owners[f"{layer.path}.weight"] for task, layer in layers.items()} == {
+        task: {task} for task in model.tasks
+    }
+    kept: dict[str, Tensor] = {}
+    for task, layer in layers.items():
+        model.get_submodule(layer.path).register_forward_pre_hook(
+            lambda _, inputs, task=task: kept.update({task: inputs[0]})
+        )
+    outputs = predict(model, images())
+    for task, rows in features.take().items():
+        assert rows.shape == (2, features.channels[task])
+        seed = torch.ones_like(outputs[task])
+        (first,) = torch.autograd.grad(outputs[task], kept[task], seed, retain_graph=True, create_graph=True)
+        assert first.any()
+        assert not first.requires_grad or not _depends(first, kept[task])
+
+
+def _depends(value: Tensor, on: Tensor) -> bool:
+    (found,) = torch.autograd.grad(value.sum(), on, allow_unused=True, retain_graph=True)
+    return found is not None and bool(found.any())

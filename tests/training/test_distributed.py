@@ -53,7 +53,7 @@ def compare(edit, model: str, weightings: list[str]) -> None:
     (the state of FAMO). The biases of BatchNorm start at 0, so they are sums of gradients: a mistake in a mean, a mask
     or a sum would change their first digits.
     """
-    options = dict.fromkeys(("auto_lambda", "moml"), ", held_out_share: 0.34")
+    options = dict.fromkeys(("auto_lambda", "moml"), ", held_out_share: 0.34") | {"ldc_mtl": ", router: true"}
     blocks = "".join(f"      w_{name}: {{kind: {name}{options.get(name, '')}}}\n" for name in weightings)
     edit("      equal: {}\n      dwa: {temperature: 2.0}\n", blocks)
     edit("      segnet_split: {width: 0.0625}\n", f"      m: {model}\n")

@@ -160,14 +160,19 @@ def parameter_owners(model: Model, size: tuple[int, int] | None = None) -> dict[
     through the graph that autograd recorded, so it costs no arithmetic and no list is kept by hand. ``size`` is
     (height, width); default twice ``size_multiple``.
     """
-    height, width = size or (max(64, 2 * model.size_multiple),) * 2
     twin = meta_twin(model).train()
-    outputs = twin(torch.empty(2, 3, height, width, device="meta"))
-    reached = {task: _leaves(found) for task, found in outputs_by_task(twin, outputs).items()}
+    reached = {task: _leaves(found) for task, found in outputs_by_task(twin, meta_outputs(twin, size)).items()}
     return {
         name: frozenset(task for task, leaves in reached.items() if parameter in leaves)
         for name, parameter in twin.named_parameters()
     }
+
+
+def meta_outputs(twin: Model, size: tuple[int, int] | None = None) -> dict[str, Tensor]:
+    """What a :func:`meta_twin` gives for two images of ``size`` (height, width); default twice ``size_multiple``."""
+    height, width = size or (max(64, 2 * twin.size_multiple),) * 2
+    found: dict[str, Tensor] = twin(torch.empty(2, 3, height, width, device="meta"))
+    return found
 
 
 def _leaves(outputs: Sequence[Tensor]) -> set[Tensor]:

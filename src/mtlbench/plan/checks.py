@@ -146,8 +146,8 @@ def _check_search(search: SearchBlock, experiment: Experiment, where: str) -> No
 def _check_tasks(part: str, kind: str, options: dict[str, Any], tasks: list[str], where: str) -> None:
     """An option with a value for every task has exactly those of the experiment, and not only zeros; one that names a
     task names one of them."""
-    for name, field in entry(part, kind).options.model_fields.items():
-        values = options[name]
+    for name, values in options.items():
+        field = entry(part, kind).options.model_fields[name]
         if OneTask in field.metadata and values and values not in tasks:
             raise ParamsError(f"{where}.{name}: expected one of {', '.join(tasks)}, found '{values}'")
         if PerTask not in field.metadata or values is None:

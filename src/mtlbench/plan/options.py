@@ -54,6 +54,11 @@ class Simplex:
     text = "the simplex"
 
 
+class Later:
+    """In the annotation of an option that came when there were results without it: at its default it is left out of
+    specs, so that their keys stay."""
+
+
 #: Of a SegNet: 1 gives 64, 128, 256, 512, 512 (or what the model says).
 Width = Annotated[float, Field(gt=0, le=16, description="factor on the numbers of filters")]
 #: Layers of a ResNet.

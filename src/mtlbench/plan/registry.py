@@ -13,6 +13,7 @@ import functools
 import importlib
 import sys
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -62,6 +63,11 @@ class Entry:
         """The name for people: the constant ``display``, else the class's name."""
         return str(self.constants.get("display") or self.class_name)
 
+    def title(self, options: Mapping[str, Any]) -> str:
+        """The name for people with these options: the constant ``display_with`` has that of options that are set."""
+        names = [name for option, name in self.constants.get("display_with", ()) if options.get(option)]
+        return names[0] if names else self.display
+
     def load(self) -> Any:
         """Import the module and return the class."""
         name = f"mtlbench.{self.kind}.{self.name}"
@@ -110,11 +116,22 @@ def split_kind(
 
 
 def check_options(kind: str, name: str, options: dict[str, Any], where: str) -> dict[str, Any]:
-    """Options completed with the constructor's defaults and checked against its annotations."""
+    """Options completed with the constructor's defaults (but for :class:`~mtlbench.plan.options.Later`) and checked
+    against its annotations."""
     try:
-        return entry(kind, name).options(**options).model_dump()
+        return without_later(kind, name, entry(kind, name).options(**options).model_dump())
     except pydantic.ValidationError as error:
         raise ParamsError("\n".join(explain(error, entry(kind, name).options, where))) from None
+
+
+def without_later(kind: str, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options without those that came later and stand at their default."""
+    fields = entry(kind, name).options.model_fields
+    return {
+        option: value
+        for option, value in options.items()
+        if option_types.Later not in fields[option].metadata or value != fields[option].default
+    }
 
 
 def explain(error: pydantic.ValidationError, model: type[pydantic.BaseModel], where: str) -> list[str]:

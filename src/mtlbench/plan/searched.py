@@ -13,6 +13,7 @@ from typing import Any
 from mtlbench.plan import keys
 from mtlbench.plan.blocks import Protocol
 from mtlbench.plan.quasi import Setting, settings
+from mtlbench.plan.registry import without_later
 from mtlbench.plan.rows import RUNG, STOP, Chosen, Promoted, Row, Run, mean_of, measured, seeded, trial_name
 from mtlbench.plan.search_block import Rung, SearchBlock
 
@@ -116,8 +117,8 @@ def _trial(spec: Mapping[str, Any], setting: Setting, search: SearchBlock) -> di
             "optimizer": {**training["optimizer"], **setting["optimizer"]},
         },
         "protocol": Protocol(name="held_out", share=search.held_out).model_dump(),
-        "model": _with_options(spec["model"], setting["model"]),
-        "weighting": _with_options(spec["weighting"], setting["weighting"]),
+        "model": _with_options("models", spec["model"], setting["model"]),
+        "weighting": _with_options("weightings", spec["weighting"], setting["weighting"]),
     }, search.seed)  # fmt: skip
 
 
@@ -126,5 +127,5 @@ def _final(row: Row, seed: int, trials: Sequence[str], reference: Sequence[str],
     return Run(row, seed, spec, replace(chosen, row=row.name))
 
 
-def _with_options(block: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    return {**block, "options": {**block["options"], **options}}
+def _with_options(kind: str, block: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {**block, "options": without_later(kind, block["kind"], {**block["options"], **options})}

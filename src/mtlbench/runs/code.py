@@ -35,7 +35,7 @@ _APART = (
 )  # fmt: skip
 
 #: Constants of entries that say something to people and compute nothing.
-_TOLD = ("display", "paper_title")
+_TOLD = ("display", "display_with", "paper_title")
 
 
 def of_training(recipe: Recipe) -> Code:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtlbench.models import Model
+from mtlbench.models import LastFeatures, Model
 from mtlbench.models._cost import forward_flops, parameter_count
 from mtlbench.plan import task_options
 from mtlbench.plan.grid import Cell
@@ -49,6 +49,8 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
     started = start(model, cell)
     torch.manual_seed(derive(cell.seed, "weighting"))
     weighting: Weighting = entry("weightings", recipe.weighting.kind).load()(list(tasks), **recipe.weighting.options)
+    if weighting.reads_features:
+        weighting.attach(LastFeatures(model))
     prepared = PreparedArrays(cell.dataset.folder, manifest)
     data = load_data(prepared, tasks, protocol, weighting, device, runtime.data)
     _check_batches(model, tasks, data, training)

@@ -2,6 +2,7 @@
 
 The training loop calls, in this order:
 
+    attach(features)                 once, only when ``reads_features``, before the optimiser is made
     begin_epoch(epoch, history)      at the start of every epoch
     backward(losses, shared)         every step; fills ``.grad`` of every parameter
     (the optimiser steps)
@@ -11,11 +12,22 @@ Learned quantities are ``nn.Parameter``s (they join the optimiser), other state 
 ``state_dict`` round-trips bit for bit.
 """
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+class Features(Protocol):
+    """The last features of each task: what the last linear layers in front of its output read."""
+
+    #: {task: how many}.
+    channels: Mapping[str, int]
+
+    def take(self) -> dict[str, Tensor]:
+        """{task: (n, channels)}, means over the pixels of each image of this process in the step's pass, with their
+        graph; once for each pass."""
 
 
 class Weighting(nn.Module):
@@ -29,6 +41,8 @@ class Weighting(nn.Module):
     paper: ClassVar[str]
     #: Its name in tables and figures, for people; without one the class's name serves.
     display: ClassVar[str] = ""
+    #: (option, name) pairs: its name where that option is set.
+    display_with: ClassVar[tuple[tuple[str, str], ...]] = ()
     #: The title of the paper, for the bibliography.
     paper_title: ClassVar[str] = ""
     #: True when each task's gradient of the shared parameters is needed (T backward passes). Such a method leaves them
@@ -43,6 +57,8 @@ class Weighting(nn.Module):
     #: Whether its weights need the mean losses of all tasks in every epoch; a literal in the class body.
     compares_epochs: ClassVar[bool] = False
     compares_losses_with: ClassVar[tuple[str, ...]] = ()
+    #: True when :meth:`attach` must be called.
+    reads_features: bool = False
     #: True when :meth:`prepare_step` must be called before each step, with the training batch alone.
     looks_ahead: ClassVar[bool] = False
     #: True when the loop must call it and provide ``held_out`` as well.
@@ -58,6 +74,12 @@ class Weighting(nn.Module):
     def count(self) -> int:
         """Number of tasks T."""
         return len(self.tasks)
+
+    def attach(self, features: Features) -> None:
+        """Keep what gives the network's last features; only when ``reads_features``.
+
+        Parameters of a size that depends on them come into being here, from torch's global generator.
+        """
 
     def begin_epoch(self, epoch: int, history: Sequence[Sequence[float]]) -> None:
         """``history[e][t]`` is the mean unweighted training loss of task t over epoch e < ``epoch``."""
@@ -111,6 +133,14 @@ class Weighting(nn.Module):
         must call this before; what :meth:`backward` leaves in ``.grad`` of other parameters the loop adds up. The loop
         replaces this method.
         """
+
+    def whole_batch(self, rows: Tensor) -> Tensor:
+        """Rows (n, C) of this process's images -> those of all images of the batch (N, C), the same on all processes.
+
+        Only the own ones have a graph; the loop adds up what flows through it to the network. In one process they are
+        all rows. The loop replaces this method.
+        """
+        return rows
 
     def lazy_shapes(self, shared: Sequence[nn.Parameter]) -> dict[str, tuple[int, ...]]:
         """{name: shape} of buffers that are part of ``state_dict`` from the first step on only."""

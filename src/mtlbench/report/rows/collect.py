@@ -6,6 +6,7 @@ from typing import Any
 from mtlbench.plan import frozen, grid, prepared, summaries, task_options
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import Params
+from mtlbench.plan.recipe import ChosenEntry
 from mtlbench.plan.registry import entry
 from mtlbench.report.rows.inputs import CellInput, ReportInput
 from mtlbench.runs import derived
@@ -142,7 +143,7 @@ def _cell_input(cell: Cell, found: Manifest | str, titles: Mapping[str, str], so
         model_kind=cell.recipe.model.kind,
         model_options=cell.recipe.model.options,
         withheld=withheld(cell) if finished else frozenset(),
-        model_title=_title("models", cell.model, cell.recipe.model.kind),
+        model_title=_title("models", cell.model, cell.recipe.model),
         model_family=str(entry("models", cell.recipe.model.kind).constants.get("family", "")),
         weighting_title=titles[cell.weighting],
         weighting_kind=cell.recipe.weighting.kind,
@@ -163,14 +164,14 @@ def _trials(
 
 def _weighting_titles(cells: Sequence[Cell], sources: Mapping[str, str]) -> dict[str, str]:
     """{label: its name for people}; fixed weights that are the means of another row's say so, whatever their label."""
-    kinds = {cell.weighting: cell.recipe.weighting.kind for cell in cells}
-    found = {label: _title("weightings", label, kind) for label, kind in kinds.items()}
+    kinds = {cell.weighting: cell.recipe.weighting for cell in cells}
+    found = {label: _title("weightings", label, chosen) for label, chosen in kinds.items()}
     return found | {label: f"Frozen mean weights of {found[of]}" for label, of in sources.items() if of in found}
 
 
-def _title(kind: str, label: str, name: str) -> str:
+def _title(kind: str, label: str, chosen: ChosenEntry) -> str:
     """The name for people of an entry under its own name; a label that the user chose stays as it is."""
-    return entry(kind, name).display if label == name else label
+    return entry(kind, chosen.kind).title(chosen.options) if label == chosen.kind else label
 
 
 def _selection(params: Params, name: str) -> tuple[dict[str, Any] | None, list[str]]:

@@ -31,8 +31,10 @@ class Connected(Part):
 
     def spread(self, model: Model, weighting: Weighting) -> nn.Module:
         """See :class:`Ranks`: a network that computes its slice of each batch."""
+        network = Sharded(model, self)
         weighting.all_reduce = self.all_reduce  # type: ignore[method-assign]
-        return Sharded(model, self)
+        weighting.whole_batch = network.whole_batch  # type: ignore[method-assign]
+        return network
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Replace the tensors by their sums over the processes, in place: one exchange for each dtype."""

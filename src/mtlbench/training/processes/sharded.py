@@ -39,6 +39,10 @@ class Sharded(nn.Module):
         raw = self.model(image[own] if count else image[:1])
         return self._gather({task: _wide(values[:count]) for task, values in raw.items()})
 
+    def whole_batch(self, rows: Tensor) -> Tensor:
+        """Rows (n, C) of the own images -> (N, C) of the whole batch, the same on every process."""
+        return self._gather({"": rows[:, :, None, None]})[""].flatten(1)
+
     def _gather(self, raw: dict[str, Tensor]) -> dict[str, Tensor]:
         """The predictions of all processes in one exchange: everyone adds zeros outside of its own rows."""
         own = self.ranks.own
