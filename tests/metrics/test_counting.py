@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtlbench.metrics.angles import BINS, median_angle
+from mtlbench.metrics.angles import BIN_DEGREES, BINS, median_angle
 from mtlbench.metrics.counting import count_per_image
 from mtlbench.metrics.scalars import median_value, value_histograms
 from mtlbench.metrics.segmentation import class_iou
@@ -28,6 +28,17 @@ def test_median_from_the_histogram_is_within_a_bin(bins: list[int]) -> None:
     histogram = np.bincount(bins, minlength=BINS)
     low, high = np.percentile(angles, 50, method="lower"), np.percentile(angles, 50, method="higher")
     assert low - 0.051 <= median_angle(histogram) <= high + 0.051
+
+
+@given(st.lists(st.lists(st.integers(0, BINS - 1), max_size=40), min_size=1, max_size=4))
+def test_median_found_block_by_block_is_the_one_found_bin_by_bin(images: list[list[int]]) -> None:
+    histograms = np.stack([np.bincount(np.array(bins, int), minlength=BINS) for bins in images])
+    for histogram, found in zip(histograms, median_angle(histograms), strict=True):
+        running, half = np.cumsum(histogram), histogram.sum() / 2
+        index = int(np.searchsorted(running, half))
+        before = running[index] - histogram[index]
+        wanted = (index + (half - before) / histogram[index]) * BIN_DEGREES if half else np.nan
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_logarithmic_median_is_within_half_a_percent() -> None:

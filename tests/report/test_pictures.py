@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,14 +12,16 @@ import pytest
 from matplotlib.figure import Figure
 
 from mtlbench.report.evidence.analysis import Analysis
+from mtlbench.report.figures import all as every_figure
+from mtlbench.report.figures import chosen, curves
 from mtlbench.report.figures.classes import label_empty
 from mtlbench.report.figures.curves import band, line_look, mark_clipped, sensible_range
 from mtlbench.report.figures.mosaic import error_picture, mosaic, overlay, wrong_over
 from mtlbench.report.figures.panels import row_samples
 from mtlbench.report.figures.rankings import _cliques, pair_matrix, rows_with_evidence
-from mtlbench.report.figures.style import chunks, new_figure, save
+from mtlbench.report.figures.style import Picture, chunks, new_figure, save
 from mtlbench.report.figures.trajectories import trajectories
-from mtlbench.report.rows.grid import load_grid
+from mtlbench.report.rows.grid import Grid, load_grid
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest, Output
@@ -134,6 +137,34 @@ def test_only_what_varies_is_drawn(make: Callable[..., ReportInput], tmp_path: P
     drawn = trajectories(grid, "segnet_split", tmp_path)
     assert [picture.name for picture in drawn] == [f"{kind}_segnet_split" for kind in ("weights", "norms", "cosines")]
     assert all((tmp_path / file).is_file() for picture in drawn for file in picture.files)
+
+
+def test_of_many_rows_the_curves_of_each_models_best_are_drawn(
+    analysis: Analysis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = {curves.overview, curves.model_curves, curves.all_metrics, trajectories}
+
+    def sections() -> tuple[list[Grid], list[Picture]]:
+        grids = []
+
+        def pretend(jobs: list[Any], workers: int) -> list[list[Picture]]:
+            grids.extend(job.args[0] for job in jobs if job.func in drawn)
+            return [[Picture("one", "Lines.", "", ("one.svg",), 1, 1)] if job.func in drawn else [] for job in jobs]
+
+        monkeypatch.setattr(every_figure, "run_forked", pretend)
+        return grids, every_figure.draw_all(analysis, tmp_path).pictures
+
+    grids, pictures = sections()
+    assert len(grids) == len(pictures) == 1 + 3 * 2
+    assert {id(grid) for grid in grids} == {id(analysis.grid)}
+    assert {picture.caption for picture in pictures} == {"Lines."}
+    monkeypatch.setattr(chosen, "MOST_ROWS", 4)
+    monkeypatch.setattr(chosen, "MOST_COLOURS", 1)
+    grids, pictures = sections()
+    best = [row.slug for row in analysis.leaders]
+    assert [[row.slug for row in grid.rows] for grid in grids] == [best] * 7
+    (caption,) = {picture.caption for picture in pictures}
+    assert caption.startswith("Lines. Drawn are the best 1 rows of each model by Δm flat, 2 of 4; ")
 
 
 def test_held_out_curves_stand_in_for_the_test_set(make: Callable[..., ReportInput]) -> None:

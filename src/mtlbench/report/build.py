@@ -92,8 +92,8 @@ def pair_table(analysis: Analysis, most: int = 60) -> pd.DataFrame:
         tests = analysis.pairs[column.name]
         known = [tests.slugs.index(slug) for slug in chosen if slug in tests.slugs]
         if column.metric.primary or not column.task:
+            matrices = (tests.difference, np.sqrt(tests.error.variance), tests.error.freedom)
             for a, b in combinations(known, 2):
-                matrices = (tests.difference, np.sqrt(tests.error.variance), tests.error.freedom)
                 p_values = [tests.p_value[a, b], tests.adjusted[a, b], _against_baseline(analysis, tests, a, b)]
                 p_value, *adjusted = (supported(float(value)) for value in p_values)
                 above = 1 - p_value / 2 if tests.difference[a, b] > 0 else p_value / 2

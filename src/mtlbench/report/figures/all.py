@@ -11,6 +11,7 @@ from mtlbench.report.evidence import stability
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures import (
     aggregate,
+    chosen,
     classes,
     classified,
     curves,
@@ -38,6 +39,8 @@ _OF_A_SEARCH: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("equal_loss", equal_loss.at_equal_loss),
     ("search_cost", search_cost.search_cost),
 )
+#: The sections whose figures show curves over the epochs.
+_OF_CURVES = ("overview", "curves", "trajectories")
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Sections:
 def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
     """Draw every figure that the cells allow into ``out/figures``, ``workers`` at the same time."""
     grid = analysis.grid
-    models = curves.multi_task_models(grid)
+    shown = chosen.rows_with_curves(analysis)
+    models = curves.multi_task_models(shown)
     single: list[tuple[str, Callable[..., Any], Any]] = [
         ("statistics", rankings.forest, analysis),
         ("statistics", gains.gain_matrix, analysis),
@@ -81,7 +85,7 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
         ("statistics", rankings.pairwise, analysis),
         ("networks", rankings.critical_differences, analysis),
         *[(section, draw, analysis) for section, draw in _OF_A_SEARCH if analysis.tuned],
-        *([("overview", curves.overview, grid)] if models else []),
+        *([("overview", curves.overview, shown)] if models else []),
         ("compared", panels.compared_models, analysis),
         ("classes", classes.class_bars, analysis),
         ("classes", classes.confusions, analysis),
@@ -92,9 +96,9 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
     ]
     by_model: list[tuple[str, str, Callable[[], Any]]] = []
     for model in models:
-        by_model.append(("curves", model, partial(curves.model_curves, grid, model, out)))
-        by_model.append(("curves", model, partial(curves.all_metrics, grid, model, out)))
-        by_model.append(("trajectories", model, partial(trajectories.trajectories, grid, model, out)))
+        by_model.append(("curves", model, partial(curves.model_curves, shown, model, out)))
+        by_model.append(("curves", model, partial(curves.all_metrics, shown, model, out)))
+        by_model.append(("trajectories", model, partial(trajectories.trajectories, shown, model, out)))
     for row in analysis.leaders:
         panel = classified.class_panel if classified.class_tasks(grid) else panels.model_panel
         by_model.append(("panels", row.model, partial(panel, grid, row, out)))
@@ -108,11 +112,16 @@ def draw_all(analysis: Analysis, out: Path, workers: int = 1) -> Sections:
     jobs = [partial(draw, about, out) for _, draw, about in single] + [draw for _, _, draw in by_model]
     drawn = [one if isinstance(one, list) else [one] for one in run_forked(jobs, workers)]
     found: dict[str, Any] = {}
+    names = [section for section, *_ in (*single, *by_model)]
+    drawn = [
+        [chosen.told(one, analysis, shown) for one in pictures] if section in _OF_CURVES else pictures
+        for section, pictures in zip(names, map(_known, drawn), strict=True)
+    ]
     for (section, _, _), pictures in zip(single, drawn, strict=False):
-        found.setdefault(section, []).extend(_known(pictures))
+        found.setdefault(section, []).extend(pictures)
     for (section, model, _), pictures in zip(by_model, drawn[len(single) :], strict=True):
-        if _known(pictures):
-            found.setdefault(section, {}).setdefault(model, []).extend(_known(pictures))
+        if pictures:
+            found.setdefault(section, {}).setdefault(model, []).extend(pictures)
     if "panels" in found and not classified.class_tasks(grid):
         found["panels"] = {"": [mosaic.legend(grid, out)], **found["panels"]}
     if "diagrams" in found:

@@ -50,7 +50,8 @@ class LoadedCell:
             return pd.DataFrame()
         try:
             table = pd.read_csv(self.cell.folder / "history.csv")  # type: ignore[operator]
-            return table.apply(pd.to_numeric, errors="coerce")
+            words = table.select_dtypes(exclude="number")
+            return table.assign(**{name: pd.to_numeric(words[name], errors="coerce") for name in words})
         except _DAMAGED:
             return pd.DataFrame()
 

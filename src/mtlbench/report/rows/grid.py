@@ -212,7 +212,16 @@ class Grid:
         }
 
     def per_seed(self, row: Row, rule: str = "reported") -> dict[str, np.ndarray]:
-        """{column name: values over the complete seeds} for all metrics and definitions of Delta_m."""
+        """{column name: values over the complete seeds} for all metrics and definitions of Delta_m; computed once."""
+        if (row.slug, rule) not in self._per_seed:
+            self._per_seed[row.slug, rule] = self._values(row, rule)
+        return self._per_seed[row.slug, rule]
+
+    @cached_property
+    def _per_seed(self) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+        return {}
+
+    def _values(self, row: Row, rule: str) -> dict[str, np.ndarray]:
         runs = [row.values(seed, rule) for seed in row.seeds]
         baseline = self.baseline_values(rule)
         found = {c.name: np.array([r.get(c.task, {}).get(c.metric.name, np.nan) for r in runs]) for c in self.columns}
