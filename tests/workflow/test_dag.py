@@ -179,6 +179,15 @@ def test_a_network_that_starts_from_single_task_cells_needs_them_and_no_other(bu
     assert built.pending(target[0]) == {cell, *(one for one in ALL if one.startswith("tiny/segnet_single/"))}
 
 
+def test_a_weighting_that_is_judged_by_single_task_cells_needs_them_and_no_other(built, params) -> None:
+    built.edit("{name: paper, last_epochs: 2}", "{name: held_out, share: 0.34}")
+    built.edit("      equal: {}\n", "      equal: {}\n      pivrg: {}\n")
+    cell = "tiny/segnet_split/pivrg/seed0"
+    target = re.search(rf"{places.CELLS}/{cell}/manifest\.\w+\.json", built.snakemake("-n", "cells"))
+    assert target is not None
+    assert built.pending(target[0]) == {cell, *(one for one in ALL if one.startswith("tiny/segnet_single/"))}
+
+
 @pytest.mark.slow
 def test_going_back_to_earlier_parameters_trains_nothing(built, params) -> None:
     before = built.trained()

@@ -20,9 +20,11 @@ from mtlbench.runs import pages
 try:
     PARAMS = load("params.yaml")
     CELLS = {name: grid.every_cell(PARAMS, name) for name in PARAMS.experiments}
-    # {manifest of a cell: those of the results from which it takes its setting or its first weights}.
+    # {manifest of a cell: those of the results from which it takes its setting, its first weights or its reference}.
     NEEDS = {
-        str(cell.manifest): [str(path) for path in (cell.needs, *cell.starts.values()) if path is not None]
+        str(cell.manifest): [
+            str(path) for path in (cell.needs, *cell.starts.values(), *cell.references.values()) if path is not None
+        ]
         for cells in CELLS.values()
         for cell in cells
     }

@@ -4,7 +4,7 @@ import re
 from typing import Any
 from unicodedata import category
 
-from mtlbench.plan import frozen, names, pairs, parts, rungs, start
+from mtlbench.plan import frozen, names, pairs, parts, reference, rungs, start
 from mtlbench.plan.blocks import Experiment, Params
 from mtlbench.plan.options import OneTask, PerTask
 from mtlbench.plan.registry import entry, split_kind
@@ -72,6 +72,7 @@ def _check_experiment(params: Params, name: str, experiment: Experiment) -> None
         frozen.check(label, experiment.weightings, f"{where}.weightings.{label}")
         kind, options = split_kind("weightings", label, frozen.written(block), f"{where}.weightings.{label}")
         _check_tasks("weightings", kind, options, experiment.tasks, f"{where}.weightings.{label}")
+        reference.check(kind, experiment, f"{where}.weightings.{label}")
     pairs.check(experiment.models, experiment.weightings, where)
     for what in ("seeds", "tasks"):
         values = getattr(experiment, what)

@@ -10,6 +10,7 @@ from mtlbench.plan import keys, places, prepared, rows
 from mtlbench.plan.params import Experiment, Params
 from mtlbench.plan.prepared import PreparedDataset
 from mtlbench.plan.recipe import Recipe
+from mtlbench.plan.reference import Reference
 from mtlbench.plan.searched import searched
 from mtlbench.plan.specs import rows_of
 from mtlbench.plan.start import Start
@@ -40,6 +41,8 @@ class Cell:
     source: rows.Source | None = None
     #: The single-task results whose networks it starts from.
     start: Start | None = None
+    #: The single-task results by which it is judged in training.
+    reference: Reference | None = None
 
     @functools.cached_property
     def recipe(self) -> Recipe:
@@ -55,7 +58,8 @@ class Cell:
     @property
     def stage(self) -> int:
         """Cells of a stage need nothing but cells (and selections) of lower ones."""
-        return (0 if self.source is None else self.source.stage) + (self.start is not None)
+        single = self.start is not None or self.reference is not None
+        return (0 if self.source is None else self.source.stage) + single
 
     @property
     def whole(self) -> "Cell":
@@ -77,7 +81,15 @@ class Cell:
     @property
     def starts(self) -> dict[str, Path]:
         """{task: manifest of the result whose network it starts from}."""
-        runs = {} if self.start is None else self.start.runs
+        return self._manifests(self.start)
+
+    @property
+    def references(self) -> dict[str, Path]:
+        """{task: manifest of the result by which it is judged}."""
+        return self._manifests(self.reference)
+
+    def _manifests(self, single: Start | Reference | None) -> dict[str, Path]:
+        runs = {} if single is None else single.runs
         return {
             task: places.cell(f"{self.experiment}/{run}") / keys.manifest_name(key) for task, (run, key) in runs.items()
         }
@@ -140,7 +152,7 @@ def _cells(params: Params, name: str) -> list[Cell]:
         runs = searched(made, grid.seeds, grid.search, grid.baseline)
     return [
         Cell(name, run.row.model, run.row.weighting, run.seed, run.row.tasks, data, dict(run.spec), run.key,
-             run.trial, run.rung, run.source, run.start)
+             run.trial, run.rung, run.source, run.start, run.reference)
         for run in runs
     ]  # fmt: skip
 

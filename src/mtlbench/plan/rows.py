@@ -11,6 +11,7 @@ from typing import Any
 from mtlbench.plan import keys
 from mtlbench.plan.dimensions import Dimension
 from mtlbench.plan.names import ONLY
+from mtlbench.plan.reference import REFERENCE, Reference
 from mtlbench.plan.start import Start
 
 #: In a spec: the epochs after which a trial is stopped, to be ranked at a rung.
@@ -68,7 +69,8 @@ def trial_name(number: int, rung: int | None = None) -> str:
 @dataclass(frozen=True)
 class Row:
     """A model with a weighting. ``spec`` is that of its runs without a seed; ``of`` the weighting whose mean weights it
-    takes, or ""; ``start`` the label of the single-task model that it starts from, or ""."""
+    takes, or ""; ``start`` the label of the single-task model that it starts from, ``reference`` of that by which it is
+    judged in training, or ""."""
 
     model: str
     weighting: str
@@ -77,6 +79,7 @@ class Row:
     of: str = ""
     start: str = ""
     dimensions: tuple[Dimension, ...] = ()
+    reference: str = ""
 
     @property
     def name(self) -> str:
@@ -95,6 +98,7 @@ class Run:
     trial: int | None = None
     start: Start | None = None
     rung: int | None = None
+    reference: Reference | None = None
 
     @cached_property
     def key(self) -> str:
@@ -106,6 +110,7 @@ def plain(rows: Sequence[Row], seeds: Sequence[int]) -> list[Run]:
     """The runs of an experiment without a search: one for each row and seed."""
     first = {(row.name, seed): Run(row, seed, seeded(row.spec, seed)) for row in measured(rows) for seed in seeds}
     first |= {place: _started(run, first) for place, run in first.items() if run.row.start}
+    first |= {place: _judged(run, first) for place, run in first.items() if run.row.reference}
 
     def run(row: Row, seed: int) -> Run:
         return mean_of(row, first[f"{row.model}/{row.of}", seed], f"seed{seed}") if row.of else first[row.name, seed]
@@ -120,15 +125,28 @@ def measured(rows: Sequence[Row]) -> Iterator[Row]:
 
 def _started(run: Run, runs: Mapping[tuple[str, int], Run]) -> Run:
     """The run, from trained single-task networks of the same seed."""
-    given = {task: runs[f"{run.row.start}/{ONLY}{task}", run.seed] for task in run.row.tasks}
-    start = Start({task: (f"{one.row.name}/seed{one.seed}", one.key) for task, one in given.items()})
-    return replace(run, spec={**run.spec, "start": {task: one.key for task, one in given.items()}}, start=start)
+    given = _single(run, run.row.start, runs)
+    return replace(run, spec={**run.spec, "start": {task: key for task, (_, key) in given.items()}}, start=Start(given))
+
+
+def _judged(run: Run, runs: Mapping[tuple[str, int], Run]) -> Run:
+    """The run, with the single-task runs of the same seed that judge it."""
+    given = _single(run, run.row.reference, runs)
+    keys_of = {task: key for task, (_, key) in given.items()}
+    return replace(run, spec={**run.spec, REFERENCE: keys_of}, reference=Reference(given))
+
+
+def _single(run: Run, label: str, runs: Mapping[tuple[str, int], Run]) -> dict[str, tuple[str, str]]:
+    """{task: (name below the experiment, key)} of the runs of a single-task model with the run's seed."""
+    given = {task: runs[f"{label}/{ONLY}{task}", run.seed] for task in run.row.tasks}
+    return {task: (f"{one.row.name}/seed{one.seed}", one.key) for task, one in given.items()}
 
 
 def mean_of(row: Row, of: Run, name: str) -> Run:
     """The same run as ``of`` with fixed weights in place of its weighting."""
     spec = {**of.spec, "weighting": {**row.spec["weighting"], "mean_of": of.key}}
-    return Run(row, of.seed, spec, MeanOf(f"{of.row.name}/{name}", of.key), of.trial, of.start)
+    source = MeanOf(f"{of.row.name}/{name}", of.key)
+    return Run(row, of.seed, spec, source, of.trial, of.start, reference=of.reference)
 
 
 def seeded(spec: Mapping[str, Any], seed: int) -> dict[str, Any]:

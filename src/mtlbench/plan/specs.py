@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from mtlbench.plan import dimensions, frozen, pairs, parts, phases, start, task_options
+from mtlbench.plan import dimensions, frozen, pairs, parts, phases, reference, start, task_options
 from mtlbench.plan.matching import check_domains, check_model, with_norms
 from mtlbench.plan.names import ONLY
 from mtlbench.plan.params import Experiment
@@ -51,7 +51,8 @@ def rows_of(name: str, grid: Experiment, data: PreparedDataset) -> list[Row]:
             spec = {**common, "training": own, "tasks": list(tasks), "model": model, "weighting": weighting}
             if given := {name: options[name] for name in tasks if name in options}:
                 spec["task_options"] = given
-            found.append(Row(label, other, tasks, spec, of, start.of(block), tuple(searched)))
+            judge = reference.label(weighting["kind"], grid)
+            found.append(Row(label, other, tasks, spec, of, start.of(block), tuple(searched), judge))
     return found
 
 

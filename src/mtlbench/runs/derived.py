@@ -45,7 +45,7 @@ def resolved(cell: Cell) -> Cell:
     Raises DataError when these results are not there, DamagedError when they are not what their manifest says, and
     NothingToTrainError when they diverged.
     """
-    _check_starts(cell)
+    _check_single(cell)
     if cell.source is None:
         return cell
     if isinstance(cell.source, MeanOf):
@@ -91,20 +91,25 @@ def unusable(cell: Cell, error: NothingToTrainError) -> Manifest:
     return Manifest(cell.manifest, cell.key, cell.spec, {}, {**shared, **reason}, error.like.provenance)
 
 
-def _check_starts(cell: Cell) -> None:
-    """The networks that it starts from are there and trained; DataError or NothingToTrainError."""
+def _check_single(cell: Cell) -> None:
+    """The single-task results that it starts from, or is judged by, are there and complete; DataError or
+    NothingToTrainError."""
     for path in cell.starts.values():
-        if not path.exists():
-            raise DataError(
-                f"{cell.path}: it starts from the network of {path}, which is not there. Let Snakemake make it, or run "
-                f"`mtlbench train {path.parent.relative_to(places.CELLS)}` first."
-            )
-        found = Manifest.read(path)
-        if found.status != "complete":
-            of_data = {name: found.facts[name] for name in _OF_DATA if name in found.facts}
-            raise NothingToTrainError(
-                f"there is no network of {path.parent} to start from: {found.reason}", replace(found, facts=of_data)
-            )
+        _check_one(cell, path, "starts from the network", "there is no network of {} to start from")
+    for path in cell.references.values():
+        _check_one(cell, path, "is judged by the results", "there are no results of {} to judge by")
+
+
+def _check_one(cell: Cell, path: Path, purpose: str, lacking: str) -> None:
+    if not path.exists():
+        raise DataError(
+            f"{cell.path}: it {purpose} of {path}, which is not there. Let Snakemake make it, or run "
+            f"`mtlbench train {path.parent.relative_to(places.CELLS)}` first."
+        )
+    found = Manifest.read(path)
+    if found.status != "complete":
+        of_data = {name: found.facts[name] for name in _OF_DATA if name in found.facts}
+        raise NothingToTrainError(f"{lacking.format(path.parent)}: {found.reason}", replace(found, facts=of_data))
 
 
 def _source(cell: Cell) -> Manifest:

@@ -25,6 +25,7 @@ from mtlbench.training.constant import constant_baseline
 from mtlbench.training.data import Split
 from mtlbench.training.domains import batches_of, domains_of
 from mtlbench.training.processes.ranks import ALONE, Ranks
+from mtlbench.training.reference import reference
 from mtlbench.training.seeds import derive
 from mtlbench.training.start import start
 from mtlbench.training.targets import Targets
@@ -58,6 +59,7 @@ def make_trainer(cell: Cell, runtime: Runtime, work: Path, ranks: Ranks = ALONE)
         model, weighting, tasks, data, training, protocol, cell.seed, device, work,
         Identity(cell.key, cell.path, prepared.digests, code.of_training(recipe)),
         checkpoint_seconds=runtime.checkpoint_seconds, compile=runtime.compile, ranks=ranks,
+        reference=reference(cell, {name: task.metrics for name, task in tasks.items()}),
     )  # fmt: skip
     changed = {name: tasks[name] for name in recipe.task_options}
     own = {"tasks": given, "constant": constant_baseline(manifest, changed)}

@@ -19,6 +19,7 @@ from mtlbench.training import history
 from mtlbench.training.data import Split
 from mtlbench.training.evaluate import evaluate
 from mtlbench.training.optimize import rate_of, set_rate
+from mtlbench.training.reference import shortfalls
 from mtlbench.training.saving import save
 from mtlbench.training.step import Part, train_step
 from mtlbench.training.trainer import Trainer
@@ -41,6 +42,8 @@ def _train_epoch(trainer: Trainer) -> None:
     set_rate(trainer.optimizer, rate)
     if trainer.step == 0:
         losses = [[row[f"train_loss_{task}"] for task in trainer.tasks] for row in trainer.rows]
+        if trainer.weighting.wants_reference and trainer.rows:
+            trainer.weighting.judge(shortfalls(trainer.rows[-1], trainer.reference, trainer.metrics))
         trainer.weighting.begin_epoch(trainer.epoch, losses)
     steps = trainer.steps_in(trainer.epoch)
     coming = steps[trainer.step :]

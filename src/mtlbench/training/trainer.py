@@ -80,6 +80,8 @@ class Trainer:
     compile: bool = False
     hooks: Hooks = field(default_factory=Hooks)
     ranks: Ranks = ALONE
+    #: The single-task networks' metrics on the held-out images; empty unless the weighting wants them.
+    reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -3,6 +3,7 @@
 The training loop calls, in this order:
 
     attach(features)                 once, only when ``reads_features``, before the optimiser is made
+    judge(shortfalls)                at the start of every epoch but the first, only when ``wants_reference``
     begin_epoch(epoch, history)      at the start of every epoch
     backward(losses, shared)         every step; fills ``.grad`` of every parameter
     (the optimiser steps)
@@ -57,6 +58,8 @@ class Weighting(nn.Module):
     #: Whether its weights need the mean losses of all tasks in every epoch; a literal in the class body.
     compares_epochs: ClassVar[bool] = False
     compares_losses_with: ClassVar[tuple[str, ...]] = ()
+    #: True when :meth:`judge` must be called; a literal in the class body. Needs the protocol ``held_out``.
+    wants_reference: ClassVar[bool] = False
     #: True when :meth:`attach` must be called.
     reads_features: bool = False
     #: True when :meth:`prepare_step` must be called before each step, with the training batch alone.
@@ -79,6 +82,11 @@ class Weighting(nn.Module):
         """Keep what gives the network's last features; only when ``reads_features``.
 
         Parameters of a size that depends on them come into being here, from torch's global generator.
+        """
+
+    def judge(self, shortfalls: Sequence[float]) -> None:
+        """By how many percent each task's metrics on the held-out images are worse than those of its single-task
+        network, on average; of the epoch before, so not called in the first. Only when ``wants_reference``.
         """
 
     def begin_epoch(self, epoch: int, history: Sequence[Sequence[float]]) -> None:
