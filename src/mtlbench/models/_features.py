@@ -45,9 +45,9 @@ class LastFeatures:
 
     def take(self) -> dict[str, Tensor]:
         """{task: (n, channels)}, means over the pixels of each image of the last pass, with their graph; only once."""
-        found = {task: _pooled(self._kept.pop(task)) for task in self.channels}
-        self._kept.clear()
-        return found
+        kept = {task: self._kept.pop(task) for task in self.channels}
+        pooled = {id(maps): _pooled(maps) for maps in kept.values()}  # tasks that read the same features: once
+        return {task: pooled[id(maps)] for task, maps in kept.items()}
 
 
 def last_layers(model: Model) -> dict[str, LastLayer]:
