@@ -139,7 +139,7 @@ def test_only_what_varies_is_drawn(make: Callable[..., ReportInput], tmp_path: P
     assert all((tmp_path / file).is_file() for picture in drawn for file in picture.files)
 
 
-def test_of_many_rows_the_curves_of_each_models_best_are_drawn(
+def test_of_many_rows_the_curves_of_the_best_are_drawn(
     analysis: Analysis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = {curves.overview, curves.model_curves, curves.all_metrics, trajectories}
@@ -160,11 +160,15 @@ def test_of_many_rows_the_curves_of_each_models_best_are_drawn(
     assert {picture.caption for picture in pictures} == {"Lines."}
     monkeypatch.setattr(chosen, "MOST_ROWS", 4)
     monkeypatch.setattr(chosen, "MOST_COLOURS", 1)
-    grids, pictures = sections()
     best = [row.slug for row in analysis.leaders]
-    assert [[row.slug for row in grid.rows] for grid in grids] == [best] * 7
-    (caption,) = {picture.caption for picture in pictures}
-    assert caption.startswith("Lines. Drawn are the best 1 rows of each model by Δm flat, 2 of 4; ")
+    first = [row.slug for row in analysis.leaders if row.single_task or row is analysis.ranking[0]]
+    which = {2: (best, "each model by Δm flat, 2 of 4 rows; "), 1: (first, "the 1 best of 2 models by Δm flat, 1 of ")}
+    for models, (slugs, says) in which.items():
+        monkeypatch.setattr(chosen, "MOST_MODELS", models)
+        grids, pictures = sections()
+        assert [[row.slug for row in grid.rows] for grid in grids] == [slugs] * (1 + 3 * models)
+        (caption,) = {picture.caption for picture in pictures}
+        assert caption.startswith(f"Lines. Drawn are the best 1 rows of {says}")
 
 
 def test_held_out_curves_stand_in_for_the_test_set(make: Callable[..., ReportInput]) -> None:

@@ -30,6 +30,8 @@ from mtlbench.report.rows.tidy import curve, thinned
 
 #: Above this many weightings each gets a panel of its own, with the others in grey behind it.
 MOST_COLOURS = 7
+#: Models side by side in the overview.
+MOST_ACROSS = 5
 SPLITS = {"test": "test", "val": "held out"}
 _MARKERS = "osD^vPX"
 CLIPPED = " Triangles at an edge: the curve goes on outside of the panel."
@@ -210,7 +212,7 @@ def all_metrics(grid: Grid, model: str, folder: Path) -> Picture:
 def overview(grid: Grid, folder: Path) -> list[Picture]:
     """Small multiples: tasks down, models across, the same scale along each line."""
     pictures = []
-    groups = chunks(multi_task_models(grid), 5)
+    groups = chunks(multi_task_models(grid), MOST_ACROSS)
     weightings = list(dict.fromkeys(row.weighting for row in grid.rows if not row.single_task))
     palette = colours(weightings[:MOST_COLOURS]) | dict.fromkeys(weightings[MOST_COLOURS:], QUIET)
     for part, models in enumerate(groups):
