@@ -20,6 +20,7 @@ from mtlbench.runs.replace import replacing
 from mtlbench.system.errors import BusyError, DataError, ParamsError
 from mtlbench.system.files import read_json, write_json, write_text
 from mtlbench.system.lease import lease
+from mtlbench.system.words import be, many
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +105,8 @@ def select(params: Params, name: str, key: str | None = None, rung: int | None =
     missing = [cell.path for cell in trials if not cell.manifest.exists()]
     if missing:
         raise DataError(
-            f"{name}: {len(missing)} of {len(trials)} trials are not there, the first is {missing[0]}. Run "
-            f"`snakemake --profile workflow/profiles/local {name}`."
+            f"{name}: {len(missing)} of {many(len(trials), 'trial')} {be(len(missing))} not there, the first is "
+            f"{missing[0]}. Run `snakemake --profile workflow/profiles/local {name}`."
         )
     chosen = choice(params, name, rung)
     folder = places.selection(name, rung)

@@ -145,7 +145,7 @@ def test_a_class_that_is_not_tested_and_foreign_files_are_remarks(tree: Path) ->
     splits = made().splits(tree)
     assert labels(splits["test"], "birds") == [1, 1]
     assert "birds: no test picture of amsel" in splits["test"].remarks
-    assert "birds: 1 files that are no pictures by their names were left out" in splits["test"].remarks
+    assert "birds: 1 file that is no picture by its name was left out" in splits["test"].remarks
 
 
 def test_val_is_measured_on_where_test_has_no_labels(tree: Path) -> None:

@@ -120,6 +120,6 @@ def test_a_failing_summary_or_report_leaves_the_earlier_one(project: Path, edit,
     assert tree(places.summary("tiny")) == before
     os.rename(cell.manifest, "elsewhere")
     for make in (pipeline.aggregate, pipeline.report):
-        with pytest.raises(Exception, match="cells are not there"):
+        with pytest.raises(Exception, match="1 of 1 cell is not there"):
             make(load(), "tiny")
     assert tree(places.summary("tiny")) == before

@@ -108,14 +108,14 @@ def test_shipping_is_repeatable_and_says_what_it_did(cell, capsys: pytest.Captur
     shipped.ship(cells, print)
     shipped.ship(cells, print, pictures=True)
     first, second, third = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"1 cells copied, 0 were there, {len(cells) - 1} are not finished; ")
-    assert second.startswith("0 cells copied, 1 were there")
-    assert third.startswith("1 cells copied")
+    assert first.startswith(f"1 cell copied, 0 there before, {len(cells) - 1} not finished; ")
+    assert second.startswith("0 cells copied, 1 there before")
+    assert third.startswith("1 cell copied")
     assert (places.shipped(cell.key) / "samples.npz").exists()
     assert shipped.withheld(cell) == frozenset(), "it was trained here"
     (cell.folder / "metrics.json").write_text("{}")
     shutil.rmtree(places.SHIPPED_CELLS)
     with pytest.raises(DataError, match=r"metrics\.json: damaged \(its content changed"):
         shipped.ship(cells, print)
-    with pytest.raises(DataError, match="none of the 1 cells is finished"):
+    with pytest.raises(DataError, match="1 cell, none finished: there is nothing"):
         shipped.ship([grid.cell(load(), "tiny/segnet_split/equal/seed0")], print)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mtlbench.datasets.raw.photos import SUFFIXES
 from mtlbench.system.errors import DataError, nearest
+from mtlbench.system.words import be, many
 
 #: {task: suffixes of its files}.
 _SUFFIXES = {"segmentation": (".png",), "depth": (".png", ".npy"), "normals": (".png", ".npy")}
@@ -40,8 +41,9 @@ def tell(raw: Path, problems: Sequence[str]) -> None:
     if not problems:
         return
     more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-    count = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
-    raise DataError("\n  ".join([f"{raw}: {count} wrong:", *problems[:_SHOWN], *more]))
+    raise DataError(
+        "\n  ".join([f"{raw}: {many(len(problems), 'thing')} {be(len(problems))} wrong:", *problems[:_SHOWN], *more])
+    )
 
 
 def scene_of(name: str, separator: str) -> str:
@@ -104,7 +106,7 @@ def drawn(scenes: Mapping[str, str], share: float, seed: int) -> dict[str, list[
 def remarks_of(chosen: Mapping[str, Sequence[str]], scenes: Mapping[str, str], left: int) -> tuple[str, ...]:
     """Sentences about the split that a reader must know."""
     train, test = ({scenes[name] for name in chosen[split]} for split in ("train", "test"))
-    found = [f"{left} images are in neither train.txt nor test.txt"] if left else []
+    found = [f"{many(left, 'image')} {be(left)} in neither train.txt nor test.txt"] if left else []
     if both := sorted(train & test):
         found.append(f"scenes with images in both splits: {len(both)} (first '{both[0]}')")
     return tuple(found)

@@ -8,6 +8,7 @@ from mtlbench.metrics.metric import Metric
 from mtlbench.plan.recipe import Recipe
 from mtlbench.plan.registry import entry
 from mtlbench.runs.manifest import Manifest
+from mtlbench.system.words import many
 from mtlbench.training.description import Description
 
 
@@ -39,8 +40,8 @@ def _training(recipe: Recipe) -> str:
     training, weighting = recipe.training, recipe.weighting
     weighted = f"Tasks weighted by {weighting.kind} {_json(weighting.options)}; " if len(recipe.tasks) > 1 else ""
     return (
-        f"{weighted}{training.epochs} epochs of batches of {training.batch_size}, {training.optimizer.name} with a "
-        f"learning rate of {training.optimizer.learning_rate:g}, seed {recipe.seed}."
+        f"{weighted}{many(training.epochs, 'epoch')} of batches of {training.batch_size}, {training.optimizer.name} "
+        f"with a learning rate of {training.optimizer.learning_rate:g}, seed {recipe.seed}."
     )
 
 

@@ -11,6 +11,7 @@ from mtlbench.runs.manifest import STOPPED, Manifest
 from mtlbench.runs.store import WEIGHTS
 from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import read_json
+from mtlbench.system.words import be, many
 from mtlbench.training.description import Description, describe
 
 #: Depth of ``experiment/model/weighting/seed<n>``.
@@ -92,7 +93,7 @@ def _known(source: str | Path) -> str:
     known = [path.relative_to(places.CELLS).as_posix() for path in places.CELLS.glob("/".join(["*"] * _PARTS))]
     name = str(source).strip("/")
     near = difflib.get_close_matches(name, known, n=1)
-    found = f"{len(known)} {'cell is' if len(known) == 1 else 'cells are'} finished here" if known else _NONE
+    found = f"{many(len(known), 'cell')} {be(len(known))} finished here" if known else _NONE
     guess = f"Did you mean '{near[0]}'? ({found}.)" if near else f"{found[0].upper()}{found[1:]}."
     named = name.count("/") == _PARTS - 1
     train = f"`mtlbench train {name}` trains it" if named else "`mtlbench list cells` names those of params.yaml"

@@ -13,6 +13,7 @@ from mtlbench.inference.load import load
 from mtlbench.inference.results import Results
 from mtlbench.system.console import console, progress_bar
 from mtlbench.system.errors import DataError
+from mtlbench.system.words import many
 
 Say = Callable[[str], None]
 
@@ -61,4 +62,4 @@ def _tell(results: Results, say: Say) -> None:
         console().print(table)
     shown = results.folder / ("contact_sheet.png" if results.maps else "predictions.csv")
     count = len(results.table)
-    say(f"{count} {'picture' if count == 1 else 'pictures'}, {', '.join(results.network.tasks)}: look at {shown}")
+    say(f"{many(count, 'picture')}, {', '.join(results.network.tasks)}: look at {shown}")

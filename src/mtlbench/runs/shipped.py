@@ -16,6 +16,7 @@ from mtlbench.runs import store
 from mtlbench.runs.manifest import MISSING, Manifest, read_cell
 from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import link_or_copy
+from mtlbench.system.words import many
 
 #: Copies of test images with predictions: not everybody's to publish.
 PICTURES = ("samples.npz",)
@@ -36,11 +37,11 @@ def ship(cells: Sequence[Cell], say: Callable[[str], None], pictures: bool = Fal
     """
     finished = [cell for cell in cells if cell.manifest.exists()]
     if not finished:
-        raise DataError(f"none of the {len(cells)} cells is finished: there is nothing to ship. Train some first.")
+        raise DataError(f"{many(len(cells), 'cell')}, none finished: there is nothing to ship. Train some first.")
     new = [cell for cell in finished if _ship(cell, pictures)]
     size = sum(path.stat().st_size for cell in finished for path in places.shipped(cell.key).iterdir())
     say(
-        f"{len(new)} cells copied, {len(finished) - len(new)} were there, {len(cells) - len(finished)} are not "
+        f"{many(len(new), 'cell')} copied, {len(finished) - len(new)} there before, {len(cells) - len(finished)} not "
         f"finished; {size / 1e6:.1f} MB in {places.SHIPPED_CELLS}: commit it"
     )
 

@@ -22,6 +22,7 @@ from mtlbench.runs.shipped import withheld
 from mtlbench.sharing.facts import Shared, of_experiment
 from mtlbench.system.errors import DamagedError, DataError, ParamsError
 from mtlbench.system.files import digest, link_or_copy, write_json, write_text
+from mtlbench.system.words import be, many
 
 #: The files by which a shared folder is known, and those that `sha256sum -c` reads.
 FACTS, SUMS = "share.json", "SHA256SUMS"
@@ -49,8 +50,12 @@ def share(params: Params, name: str, out: Path, say: Callable[[str], None], pict
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.rglob("*")) if path.is_file())
-    said = f"; {left} figures with test images are left out (--pictures if you may publish them)" if left else ""
-    say(f"{out}: {len(cells)} runs, {size / 1e6:.1f} MB{said}")
+    said = (
+        f"; {many(left, 'figure')} with test images {be(left)} left out (--pictures if you may publish them)"
+        if left
+        else ""
+    )
+    say(f"{out}: {many(len(cells), 'run')}, {size / 1e6:.1f} MB{said}")
     return out
 
 

@@ -12,6 +12,7 @@ from mtlbench.report.rows import text
 from mtlbench.sharing.board import Board, boards
 from mtlbench.sharing.read import read_all
 from mtlbench.system.files import write_text
+from mtlbench.system.words import many
 
 
 def leaderboard(names: Sequence[str], params: Callable[[], Params], out: Path, say: Callable[[str], None]) -> None:
@@ -19,11 +20,7 @@ def leaderboard(names: Sequence[str], params: Callable[[], Params], out: Path, s
     found = boards(read_all(names, params))
     write_text(out, render(found))
     rows = sum(len(board.entries) for board in found)
-    say(f"{out}: {_many(rows, 'row')} of {_many(len(names), 'source')} in {_many(len(found), 'ranking')}")
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    say(f"{out}: {many(rows, 'row')} of {many(len(names), 'source')} in {many(len(found), 'ranking')}")
 
 
 def render(found: Sequence[Board]) -> str:

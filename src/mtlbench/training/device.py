@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mtlbench.system.errors import ParamsError
+from mtlbench.system.words import many
 
 #: With ten times as many libgomp gives up, with a hundred times it crashes.
 MOST_THREADS = 1024
@@ -83,7 +84,7 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} {'thread' if threads == 1 else 'threads'}"
+    return f"{_processor()}, {many(threads, 'thread')}"
 
 
 def peak_memory(device: torch.device) -> int:

@@ -35,7 +35,9 @@ def read_domain(root: Path, name: str, classes: int, share: float, seed: int) ->
         )
     found = _given(root, folder, classes) if (folder / "train").is_dir() else _made(root, folder, classes, share, seed)
     others = found.train.others + found.test.others
-    ignored = (f"{name}: {others} files that are no pictures by their names were left out",) if others else ()
+    plural = f"{others} files that are no pictures by their names were left out"
+    told = "1 file that is no picture by its name was left out" if others == 1 else plural
+    ignored = (f"{name}: {told}",) if others else ()
     rare = [label for i, label in enumerate(found.classes) if i not in set(found.test.labels)]
     untested = (f"{name}: no test picture of {', '.join(rare)}",) if rare else ()
     return DomainPictures(found.classes, found.train, found.test, (*found.remarks, *untested, *ignored))

@@ -11,6 +11,7 @@ from mtlbench.report.rows.grid import Row, mean, spread
 from mtlbench.report.rows.images import unequal_images
 from mtlbench.report.rows.text import DASH, cell_text, number, task_title
 from mtlbench.report.rows.tidy import curve
+from mtlbench.system.words import many
 
 #: Numbers of seeds for which the page says what they could establish.
 PLANNED = (5, 10)
@@ -35,7 +36,7 @@ def _unusable(analysis: Analysis) -> list[str]:
     """What is wrong with the cells' files; whatever rests on them is missing from this report."""
     files = analysis.grid.unusable
     named = "; ".join(f"{cell}/{name} ({why})" for cell, name, why in files[:5]) + ("; ..." if files[5:] else "")
-    told = f"{len(files)} files of the cells could not be used (all in unusable.csv): {named}." if files else ""
+    told = f"{many(len(files), 'file')} of the cells could not be used (all in unusable.csv): {named}." if files else ""
     return [told, *analysis.grid.input.remarks]
 
 
@@ -89,7 +90,7 @@ def _power(analysis: Analysis) -> str:
     )
     return (
         f"Differences in {column.metric.display} below about {text(now)} can hardly be seen here: "
-        f"{analysis.seeds} seeds "
+        f"{many(analysis.seeds, 'seed')} "
         f"and these test images establish a true difference of that size between two rows, corrected for all pairs, in "
         f"{100 * POWER:.0f} % of repetitions"
         f"{f' (one of {planned} seeds)' if planned else ''}."
@@ -150,7 +151,10 @@ def _constant(analysis: Analysis) -> str:
 def _missing(analysis: Analysis) -> str:
     cells = [cell for row in analysis.grid.rows for cell in row.cells]
     missing = sum(bool(cell.missing) for cell in cells)
-    return f"{missing} of {len(cells)} cells have no result; the reasons are under Provenance." if missing else ""
+    if not missing:
+        return ""
+    have = "has" if missing == 1 else "have"
+    return f"{missing} of {many(len(cells), 'cell')} {have} no result; the reasons are under Provenance."
 
 
 def gaps(analysis: Analysis) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from mtlbench.report.evidence.search_cost import search_costs
 from mtlbench.report.evidence.tuning import RATE, Tuned
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.report.rows.text import DASH, number, task_title
+from mtlbench.system.words import many
 
 
 def tuning_tables(analysis: Analysis) -> dict[str, Any]:
@@ -60,9 +61,12 @@ def length_sentence(report: ReportInput) -> str:
     if not report.search:
         return ""
     trial, final = report.search["epochs"], report.training["epochs"]
-    text = f"Trials were trained for {trial} epochs with {100 * report.search['held_out']:g} % of the training images "
-    text += f"held out, final runs for {final} epochs."
-    return text if trial >= final else f"{text} What is best after {trial} epochs need not be best after {final}."
+    short, long = many(trial, "epoch"), many(final, "epoch")
+    text = (
+        f"Trials were trained for {short} with {100 * report.search['held_out']:g} % of the training images held out, "
+    )
+    text += f"final runs for {long}."
+    return text if trial >= final else f"{text} What is best after {short} need not be best after {final}."
 
 
 def halving_sentence(found: Halving | None) -> str:

@@ -11,6 +11,7 @@ from mtlbench.report.evidence.power import POWER
 from mtlbench.report.evidence.statistics import LEVEL
 from mtlbench.report.rows.grid import Row, mean
 from mtlbench.report.rows.text import number
+from mtlbench.system.words import be, many
 
 _UNDEFINED = "Δm against single-task networks is not defined"
 #: Rows that are named one by one; the others are counted.
@@ -42,7 +43,7 @@ def _together(analysis: Analysis) -> str:
         best = f"(highest: {rows[0].label}, Δm {_signed(gains[0])})"
         return f"{_seeds(analysis)} cannot show whether learning the tasks together helped {best}."
     absent = len(wanted) - len(rows)
-    left_out = f"; {_rows(absent)} without numbers {_is(absent)} left out" if absent else ""
+    left_out = f"; {many(absent, 'row')} without numbers {be(absent)} left out" if absent else ""
     return _against_baseline(analysis, rows, gains, p_values < 1 - LEVEL) + f"{left_out}."
 
 
@@ -60,9 +61,9 @@ def _against_baseline(analysis: Analysis, rows: Sequence[Row], gains: np.ndarray
     marks = _stricter_marks(analysis, rows, sure)
     if count:
         best = rows[int(np.flatnonzero(better)[0])]
-        also = f"; {harmed} {_is(harmed)} worse" if harmed else ""
+        also = f"; {harmed} {be(harmed)} worse" if harmed else ""
         return (
-            f"{count} of {total} multi-task rows {_is(count)} better than the single-task networks (best of these: "
+            f"{count} of {total} multi-task rows {be(count)} better than the single-task networks (best of these: "
             f"{_with_interval(analysis, best)}){also}{marks}"
         )
     if harmed == total:
@@ -75,7 +76,7 @@ def _against_baseline(analysis: Analysis, rows: Sequence[Row], gains: np.ndarray
     low, high = analysis.pairs[main_column(analysis.grid).name].intervals(rows[0].slug).both
     open_ = f", without 0, but not after the correction for {total} rows"
     alone = open_ if not (sure[0] or low <= 0 <= high) else ""
-    harm = f"{harmed} of {total} {_is(harmed)} worse" if harmed else "none is shown to be worse either"
+    harm = f"{harmed} of {total} {be(harmed)} worse" if harmed else "none is shown to be worse either"
     return (
         "No multi-task row is shown to be better than the single-task networks (highest: "
         f"{_with_interval(analysis, rows[0])}{alone}); {harm}{marks}"
@@ -131,7 +132,7 @@ def _compared(analysis: Analysis, against: str) -> str:
     if all(np.isnan(one.p_value) for one in found):
         return f"{question} cannot be said: {_seeds(analysis).lower()} cannot show it"
     absent = len(methods(analysis)) - len(found)
-    left_out = f"; {_rows(absent)} cannot be compared" if absent else ""
+    left_out = f"; {many(absent, 'row')} cannot be compared" if absent else ""
     better = [one for one in found if one.established and one.difference > 0]
     worse = [one for one in found if one.established and one.difference < 0]
     return (_beaten if better else _open)(analysis, found, against, better, worse) + left_out
@@ -146,7 +147,7 @@ def _beaten(
     )
     more = f"; and {len(order) - _NAMED} more" if len(order) > _NAMED else ""
     text = f"{len(better)} of {len(found)} weightings {_verb(len(better), 'beat')} {against} of the same network"
-    harm = f"; {len(worse)} {_is(len(worse))} worse" if worse else ""
+    harm = f"; {len(worse)} {be(len(worse))} worse" if worse else ""
     rest = len(found) - len(better) - len(worse)
     return f"{text} ({named}{more}){harm}" + (f"; for the other {rest} neither is established" if rest else "")
 
@@ -161,7 +162,7 @@ def _open(
     else:
         parts = [
             f"{holding} of {total} intervals (95 %) of the differences {_verb(holding, 'hold')} 0" if holding else "",
-            f"{harmed} of {total} {_is(harmed)} worse" if harmed else "",
+            f"{harmed} of {total} {be(harmed)} worse" if harmed else "",
             f"{beyond} {_verb(beyond, 'leave')} out 0, but not after the correction for {total}" if beyond else "",
         ]
     text = f"Whether any weighting beats {against} of the same network is not established: "
@@ -193,14 +194,6 @@ def _signed(value: float) -> str:
 
 def _seeds(analysis: Analysis) -> str:
     return "One seed" if analysis.seeds < 2 else f"{analysis.seeds} seeds"
-
-
-def _rows(count: int) -> str:
-    return f"{count} row" if count == 1 else f"{count} rows"
-
-
-def _is(count: int) -> str:
-    return "is" if count == 1 else "are"
 
 
 def _verb(count: int, verb: str) -> str:

@@ -17,6 +17,7 @@ from mtlbench.runs.shipped import withheld
 from mtlbench.runs.status import failure_reason
 from mtlbench.system.errors import DamagedError, DataError
 from mtlbench.system.files import read_json
+from mtlbench.system.words import be, many
 
 
 def report_input(params: Params, name: str, partial: bool) -> ReportInput:
@@ -30,9 +31,9 @@ def report_input(params: Params, name: str, partial: bool) -> ReportInput:
     missing = [cell.path for cell in cells if not cell.manifest.exists()]
     if missing and not partial:
         raise DataError(
-            f"{name}: {len(missing)} of {len(cells)} cells are not there, the first is {missing[0]}. Run "
-            f"`snakemake --profile workflow/profiles/local {name}`; `mtlbench report {name} --partial` reports on the "
-            "others."
+            f"{name}: {len(missing)} of {many(len(cells), 'cell')} {be(len(missing))} not there, the first is "
+            f"{missing[0]}. Run `snakemake --profile workflow/profiles/local {name}`; `mtlbench report {name} "
+            "--partial` reports on the others."
         )
     found = {cell.path: _finished(cell) for cell in cells}
     if not partial:
@@ -92,7 +93,7 @@ def _check_numbers(name: str, found: Sequence[tuple[Cell, Manifest | str]]) -> N
     damaged = [text for cell, one in found if (text := _damage(cell, one))]
     if damaged:
         raise DataError(
-            f"{name}: {len(damaged)} of {len(found)} cells cannot be used, the first: {damaged[0]}; "
+            f"{name}: {len(damaged)} of {many(len(found), 'cell')} cannot be used, the first: {damaged[0]}; "
             f"`mtlbench report {name} --partial` reports on the others."
         )
 

@@ -16,6 +16,7 @@ import torch._dynamo  # every optimiser imports it: once here, instead of once i
 
 from mtlbench.plan.grid import Cell
 from mtlbench.system.errors import Interrupted, MtlbenchError, exit_code
+from mtlbench.system.words import many
 from mtlbench.training.processes.signals import SIGNALS, StopSignal
 from mtlbench.training.progress import note_failure
 
@@ -51,7 +52,7 @@ def run_each(cells: Sequence[Cell], run: Callable[[Cell], object], at_once: int 
                     failed[cell.path] = f"{cell.path} ({_words(code)})"
     if failed:
         named = [failed[cell.path] for cell in cells if cell.path in failed]
-        raise SomeFailedError(f"{len(failed)} of {len(cells)} cells failed: {', '.join(named)}")
+        raise SomeFailedError(f"{len(failed)} of {many(len(cells), 'cell')} failed: {', '.join(named)}")
 
 
 def _fork(cell: Cell, run: Callable[[Cell], object], signals: StopSignal) -> int:
