@@ -20,6 +20,7 @@ TOGETHER = {
     "tests/workflow/test_bundles": "bundles",
     "tests/report/": "report",
     "tests/training/test_several": "several",
+    "tests/inference/": "inference",
 }
 
 

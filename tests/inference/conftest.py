@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtlbench import pipeline
+from mtlbench.inference.export import export
 from mtlbench.plan import grid, places
 from mtlbench.plan.params import load
 from mtlbench.training.cell import run_cell
@@ -28,6 +29,17 @@ def _trained(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
         if outside is not None:
             os.environ[places.STORE_VARIABLE] = outside
     return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_file(_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cell's network exported to ONNX where `mtlbench export` puts it; made once, torch takes seconds for it."""
+    for package in ("onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    folder = tmp_path_factory.mktemp("exported") / "project"
+    shutil.copytree(_trained, folder)
+    with contextlib.chdir(folder):
+        return export(CELL, "onnx", None, print).resolve()
 
 
 @pytest.fixture

@@ -123,19 +123,17 @@ def _refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(one.name for one in path.parent.iterdir()) == ["network.md", "network.pt2"]
 
 
-def test_onnx_of_a_cell(trained, tmp_path, repository) -> None:
-    pytest.importorskip("onnxscript")
+def test_onnx_of_a_cell(onnx_file, trained, repository) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    path = export(CELL, "onnx", tmp_path / "network.onnx", print)
-    assert onnxruntime.InferenceSession(str(path)).get_inputs()[0].shape == ["batch", 3, 32, 32]
-    found, expected = (mtlbench.load(source, "cpu").predict(PICTURE) for source in (path, CELL))
+    assert onnxruntime.InferenceSession(str(onnx_file)).get_inputs()[0].shape == ["batch", 3, 32, 32]
+    found, expected = (mtlbench.load(source, "cpu").predict(PICTURE) for source in (onnx_file, CELL))
     assert (found["segmentation"] == expected["segmentation"]).mean() > 0.99
     np.testing.assert_allclose(found["depth"], expected["depth"], atol=5e-3)
     programs = re.findall(r"```python\n(.*?)```", (repository / "docs/library.md").read_text(encoding="utf-8"), re.S)
     (program,) = (one for one in programs if "onnxruntime" in one)
     Image.fromarray(PICTURE[:32, :32]).save("photo.png")
     made: dict[str, np.ndarray] = {}
-    exec(re.sub(r'"[^"]+\.onnx"', repr(str(path)), program).replace("photo.jpg", "photo.png"), made)
+    exec(re.sub(r'"[^"]+\.onnx"', repr(str(onnx_file)), program).replace("photo.jpg", "photo.png"), made)
     expected = mtlbench.load(CELL, "cpu").predict(PICTURE[:32, :32])["segmentation"]
     assert (made["classes"][0] == expected).mean() > 0.99
 

@@ -82,10 +82,8 @@ def test_a_picture_that_cannot_be_read_does_not_stop_the_others(trained, photos:
 
 @pytest.mark.parametrize("to", ["torch", "onnx"])
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_an_exported_file_predicts_what_its_cell_does(trained, photos: Path, tmp_path: Path, to: str) -> None:
-    for package in ("onnxscript", "onnxruntime") if to == "onnx" else ():
-        pytest.importorskip(package)
-    path = export(CELL, to, None, print)
+def test_an_exported_file_predicts_what_its_cell_does(trained, photos: Path, tmp_path: Path, to: str, request) -> None:
+    path = request.getfixturevalue("onnx_file") if to == "onnx" else export(CELL, to, None, print)
     for source, out in ((CELL, "cell"), (str(path), "file")):
         predict(source, [photos], tmp_path / out, print, "cpu", batch_size=2)
     names = {path.name for path in (tmp_path / "cell").iterdir()}
