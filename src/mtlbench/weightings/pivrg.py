@@ -26,7 +26,7 @@ class PIVRG(GradientWeighting):
     published test metrics of single-task networks, so that it also follows how far each task overfits.
     """
 
-    display: ClassVar[str] = "PIVRG (on held-out images)"
+    display: ClassVar[str] = "PIVRG (held-out)"
     paper: ClassVar[str] = "Qin et al., CVPR 2025 (Revisiting Fairness)"
     paper_title: ClassVar[str] = (
         "Revisiting Fairness in Multitask Learning: A Performance-Driven Approach for Variance Reduction"
