@@ -27,6 +27,7 @@ from mtlbench.report.figures.style import (
 from mtlbench.report.rows.grid import SINGLE, Grid, Row
 from mtlbench.report.rows.text import task_title
 from mtlbench.report.rows.tidy import curve, thinned
+from mtlbench.system.words import many
 
 #: Above this many weightings each gets a panel of its own, with the others in grey behind it.
 MOST_COLOURS = 7
@@ -234,12 +235,12 @@ def overview(grid: Grid, folder: Path) -> list[Picture]:
             suffix = f"_{part + 1}" if len(groups) > 1 else ""
             split = SPLITS[grid.unseen]
             crowd = (
-                f" Grey: the other {len(weightings) - MOST_COLOURS} weightings, {split} alone."
+                f" Grey: the other {many(len(weightings) - MOST_COLOURS, 'weighting')}, {split} alone."
                 if QUIET in palette.values()
                 else ""
             )
             caption = (
-                f"The primary metric of each task for all models: {split} (solid) and train (dashed).{crowd} {BAND}"
+                f"The primary metric of each task, model by model: {split} (solid) and train (dashed).{crowd} {BAND}"
                 f"{CLIPPED if clipped else ''}"
             )
             alt = f"Line plots, a column for each of: {', '.join(grid.titles[model] for model in models)}"
