@@ -123,6 +123,22 @@ def test_the_header_stays_in_sight(built: Path, browser: Browser) -> None:
     assert abs(top[0]) < 4  # the box's border
 
 
+def test_the_constant_prediction_stays_in_sight_and_covers_what_is_below(built: Path, browser: Browser) -> None:
+    browser.size(1300, 500)
+    browser.open(built / "index.html")
+    browser.run(
+        "const box = document.querySelector('.scroll.tall'); box.style.maxHeight = '150px';"
+        "box.scrollIntoView({block: 'center', behavior: 'instant'})"
+    )
+    seen = (
+        "return [...document.querySelectorAll('#main tfoot tr > *')].map(e => { const b = e.getBoundingClientRect();"
+        " return document.elementFromPoint(b.left + b.width / 2, b.top + b.height / 2) === e })"
+    )
+    found = browser.run(seen)
+    assert len(found) > 3
+    assert all(found)
+
+
 @pytest.mark.parametrize("width", [390, 768, 1300])
 def test_no_width_makes_the_page_scroll_sideways(page: Path, browser: Browser, width: int) -> None:
     browser.size(width, 900)
