@@ -1,0 +1,73 @@
+"""Every number of the shipped results is what the shipped cells hold: nothing is typed by hand, nothing outdated."""
+
+import csv
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from mtlbench.plan import grid, places
+from mtlbench.plan.grid import Cell
+from mtlbench.plan.params import load
+
+EXPERIMENT = "nyuv2_small"
+FOLDER = f"results/shipped/{EXPERIMENT}"
+#: Column of the table: (task, metric, factor).
+COLUMNS = {
+    "Segmentation: mIoU [%] ↑": ("segmentation", "miou", 100),
+    "Segmentation: Pix. acc. [%] ↑": ("segmentation", "pixel_accuracy", 100),
+    "Depth: Abs. err. [m] ↓": ("depth", "abs_error", 1),
+    "Depth: Rel. err. ↓": ("depth", "rel_error", 1),
+    "Normals: Mean [°] ↓": ("normals", "angle_mean", 1),
+    "Normals: Median [°] ↓": ("normals", "angle_median", 1),
+    "Normals: <11.25° [%] ↑": ("normals", "within_11_25", 100),
+    "Normals: <22.5° [%] ↑": ("normals", "within_22_5", 100),
+    "Normals: <30° [%] ↑": ("normals", "within_30", 100),
+}
+
+
+@pytest.fixture(scope="module")
+def table(repository: Path) -> list[dict[str, str]]:
+    with (repository / FOLDER / "table.csv").open(newline="") as file:
+        rows = [{" ".join(name.split()): value for name, value in row.items()} for row in csv.DictReader(file)]
+    return [row for row in rows if row["n"]]
+
+
+@pytest.fixture(scope="module")
+def cells(repository: Path) -> list[Cell]:
+    return grid.cells(load(repository / "params.yaml"), EXPERIMENT)
+
+
+def _values(repository: Path, cells: list[Cell], row: dict[str, str], task: str, metric: str) -> list[float]:
+    """The reported metric of every shipped cell of the row."""
+    found = []
+    for cell in cells:
+        path = repository / places.shipped(cell.key) / "metrics.json"
+        ours = row["Weighting"] in (cell.weighting, "single-task") and task in cell.tasks
+        if cell.model == row["Model"] and ours and path.exists():
+            found.append(json.loads(path.read_text())["reported"][task][metric])
+    return found
+
+
+def test_the_table_is_mean_and_deviation_of_the_shipped_cells(repository: Path, table, cells) -> None:
+    assert {row["Model"] for row in table} >= {"segnet_single", "segnet_split"}
+    for row in table:
+        for column, (task, metric, factor) in COLUMNS.items():
+            values = [factor * value for value in _values(repository, cells, row, task, metric)]
+            assert len(values) == int(row["n"]), (row["Model"], row["Weighting"], column)
+            if not values:
+                continue
+            places_ = len(row[column].split(" ")[0].partition(".")[2])
+            wanted = f"{statistics.fmean(values):.{places_}f} ± {statistics.stdev(values):.{places_}f}"
+            assert row[column] == wanted, (row["Model"], row["Weighting"], column)
+
+
+@pytest.mark.parametrize("page", ["README.md", "results/shipped/README.md"])
+def test_the_tables_in_the_text_are_those_of_the_shipped_page(repository: Path, table, page: str) -> None:
+    numbers = {" ".join(value.split()) for row in table for value in row.values()}
+    rows = re.findall(r"^\| (?:SegNet|Split|MTAN|Cross-Stitch)[^\n]*", (repository / page).read_text(), re.M)
+    found = [number for row in rows for number in re.findall(r"−?[\d.]+ ± [\d.]+", row)]
+    assert len(found) >= 8
+    assert [number for number in found if number not in numbers] == []
