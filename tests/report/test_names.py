@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mtlbench.plan.recipe import ChosenEntry
 from mtlbench.plan.registry import entries
 from mtlbench.report.evidence.analysis import Analysis, analyse
 from mtlbench.report.page import citations
@@ -48,8 +49,12 @@ def test_people_read_names_and_files_keep_labels(named: ReportInput, tmp_path: P
 
 
 def test_a_label_of_the_user_stays_as_it_is() -> None:
-    assert _title("weightings", "nash_mtl", "nash_mtl") == "Nash-MTL"
-    assert _title("weightings", "nash_long", "nash_mtl") == "nash_long"
+    plain, routed = (
+        ChosenEntry(kind="ldc_mtl", version=1, options=options) for options in ({"penalty": 0.1}, {"router": True})
+    )
+    assert _title("weightings", "ldc_mtl", plain) == "LDC-MTL (no router)"
+    assert _title("weightings", "ldc_mtl", routed) == "LDC-MTL"
+    assert _title("weightings", "ldc_long", routed) == "ldc_long"
 
 
 @pytest.mark.parametrize("kind", ["models", "weightings"])

@@ -27,7 +27,7 @@ class PIVRG(GradientWeighting):
     """
 
     display: ClassVar[str] = "PIVRG (held-out)"
-    paper: ClassVar[str] = "Qin et al., CVPR 2025 (Revisiting Fairness)"
+    paper: ClassVar[str] = "Qin et al., CVPR 2025"
     paper_title: ClassVar[str] = (
         "Revisiting Fairness in Multitask Learning: A Performance-Driven Approach for Variance Reduction"
     )
