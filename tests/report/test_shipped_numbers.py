@@ -13,7 +13,8 @@ from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import load
 
 EXPERIMENT = "nyuv2_small"
-FOLDER = f"results/shipped/{EXPERIMENT}"
+#: Where the tables of its page are committed.
+FOLDER = places.SHIPPED_CELLS.parent / EXPERIMENT
 #: Column of the table: (task, metric, factor).
 COLUMNS = {
     "Segmentation: mIoU [%] ↑": ("segmentation", "miou", 100),
@@ -64,8 +65,8 @@ def test_the_table_is_mean_and_deviation_of_the_shipped_cells(repository: Path, 
             assert row[column] == wanted, (row["Model"], row["Weighting"], column)
 
 
-@pytest.mark.parametrize("page", ["README.md", "results/shipped/README.md"])
-def test_the_tables_in_the_text_are_those_of_the_shipped_page(repository: Path, table, page: str) -> None:
+@pytest.mark.parametrize("page", [Path("README.md"), FOLDER.parent / "README.md"], ids=str)
+def test_the_tables_in_the_text_are_those_of_the_shipped_page(repository: Path, table, page: Path) -> None:
     numbers = {" ".join(value.split()) for row in table for value in row.values()}
     rows = re.findall(r"^\| (?:SegNet|Split|MTAN|Cross-Stitch)[^\n]*", (repository / page).read_text(), re.M)
     found = [number for row in rows for number in re.findall(r"−?[\d.]+ ± [\d.]+", row)]
