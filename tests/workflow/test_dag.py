@@ -170,22 +170,22 @@ def test_a_new_weighting_makes_exactly_its_cells_pending(built, params) -> None:
     assert built.pending() == {"tiny/segnet_split/uncertainty/seed0"}
 
 
-def test_a_network_that_starts_from_single_task_cells_needs_them_and_no_other(built, params) -> None:
-    built.edit("segnet_split: {width: 0.0625}", "segnet_cross_stitch: {width: 0.0625, start_from: segnet_single}")
-    built.edit("epochs: 3", "epochs: 2")
-    cell = "tiny/segnet_cross_stitch/equal/seed0"
+def needs_the_single_task_cells_and_no_other(built, cell: str) -> None:
     target = re.search(rf"{places.CELLS}/{cell}/manifest\.\w+\.json", built.snakemake("-n", "cells"))
     assert target is not None
     assert built.pending(target[0]) == {cell, *(one for one in ALL if one.startswith("tiny/segnet_single/"))}
+
+
+def test_a_network_that_starts_from_single_task_cells_needs_them_and_no_other(built, params) -> None:
+    built.edit("segnet_split: {width: 0.0625}", "segnet_cross_stitch: {width: 0.0625, start_from: segnet_single}")
+    built.edit("epochs: 3", "epochs: 2")
+    needs_the_single_task_cells_and_no_other(built, "tiny/segnet_cross_stitch/equal/seed0")
 
 
 def test_a_weighting_that_is_judged_by_single_task_cells_needs_them_and_no_other(built, params) -> None:
     built.edit("{name: paper, last_epochs: 2}", "{name: held_out, share: 0.34}")
     built.edit("      equal: {}\n", "      equal: {}\n      pivrg: {}\n")
-    cell = "tiny/segnet_split/pivrg/seed0"
-    target = re.search(rf"{places.CELLS}/{cell}/manifest\.\w+\.json", built.snakemake("-n", "cells"))
-    assert target is not None
-    assert built.pending(target[0]) == {cell, *(one for one in ALL if one.startswith("tiny/segnet_single/"))}
+    needs_the_single_task_cells_and_no_other(built, "tiny/segnet_split/pivrg/seed0")
 
 
 @pytest.mark.slow
