@@ -10,10 +10,9 @@ from mtlbench.plan import keys, places, prepared, rows
 from mtlbench.plan.params import Experiment, Params
 from mtlbench.plan.prepared import PreparedDataset
 from mtlbench.plan.recipe import Recipe
-from mtlbench.plan.reference import Reference
 from mtlbench.plan.searched import searched
 from mtlbench.plan.specs import rows_of
-from mtlbench.plan.start import Start
+from mtlbench.plan.start import SingleTaskRuns
 from mtlbench.system.errors import ParamsError, nearest
 
 
@@ -40,9 +39,9 @@ class Cell:
     #: The result that decides what it trains; None where its spec does.
     source: rows.Source | None = None
     #: The single-task results whose networks it starts from.
-    start: Start | None = None
+    start: SingleTaskRuns | None = None
     #: The single-task results by which it is judged in training.
-    reference: Reference | None = None
+    reference: SingleTaskRuns | None = None
 
     @functools.cached_property
     def recipe(self) -> Recipe:
@@ -88,7 +87,7 @@ class Cell:
         """{task: manifest of the result by which it is judged}."""
         return self._manifests(self.reference)
 
-    def _manifests(self, single: Start | Reference | None) -> dict[str, Path]:
+    def _manifests(self, single: SingleTaskRuns | None) -> dict[str, Path]:
         runs = {} if single is None else single.runs
         return {
             task: places.cell(f"{self.experiment}/{run}") / keys.manifest_name(key) for task, (run, key) in runs.items()

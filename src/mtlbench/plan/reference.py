@@ -3,22 +3,12 @@
 A run of one needs the runs of the experiment's baseline with its seed; its key holds theirs.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from mtlbench.plan.blocks import Experiment
 from mtlbench.plan.registry import entry
 from mtlbench.system.errors import ParamsError
 
 #: In a spec: {task: key of the single-task run}.
 REFERENCE = "reference"
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The single-task runs by which a run is judged: {task: (name below the experiment, key)}."""
-
-    runs: Mapping[str, tuple[str, str]]
 
 
 def wanted(kind: str) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from mtlbench.plan import keys
 from mtlbench.plan.dimensions import Dimension
 from mtlbench.plan.names import ONLY
-from mtlbench.plan.reference import REFERENCE, Reference
-from mtlbench.plan.start import Start
+from mtlbench.plan.reference import REFERENCE
+from mtlbench.plan.start import SingleTaskRuns
 
 #: In a spec: the epochs after which a trial is stopped, to be ranked at a rung.
 STOP = "stop_after"
@@ -96,9 +96,9 @@ class Run:
     spec: Mapping[str, Any]
     source: Source | None = None
     trial: int | None = None
-    start: Start | None = None
+    start: SingleTaskRuns | None = None
     rung: int | None = None
-    reference: Reference | None = None
+    reference: SingleTaskRuns | None = None
 
     @cached_property
     def key(self) -> str:
@@ -126,14 +126,16 @@ def measured(rows: Sequence[Row]) -> Iterator[Row]:
 def _started(run: Run, runs: Mapping[tuple[str, int], Run]) -> Run:
     """The run, from trained single-task networks of the same seed."""
     given = _single(run, run.row.start, runs)
-    return replace(run, spec={**run.spec, "start": {task: key for task, (_, key) in given.items()}}, start=Start(given))
+    return replace(
+        run, spec={**run.spec, "start": {task: key for task, (_, key) in given.items()}}, start=SingleTaskRuns(given)
+    )
 
 
 def _judged(run: Run, runs: Mapping[tuple[str, int], Run]) -> Run:
     """The run, with the single-task runs of the same seed that judge it."""
     given = _single(run, run.row.reference, runs)
     keys_of = {task: key for task, (_, key) in given.items()}
-    return replace(run, spec={**run.spec, REFERENCE: keys_of}, reference=Reference(given))
+    return replace(run, spec={**run.spec, REFERENCE: keys_of}, reference=SingleTaskRuns(given))
 
 
 def _single(run: Run, label: str, runs: Mapping[tuple[str, int], Run]) -> dict[str, tuple[str, str]]:

@@ -17,8 +17,8 @@ _FREE = {"dropout", "weights"}
 
 
 @dataclass(frozen=True)
-class Start:
-    """The single-task runs from which a run starts: {task: (name below the experiment, key)}."""
+class SingleTaskRuns:
+    """The single-task runs that a run needs: {task: (name below the experiment, key)}."""
 
     runs: Mapping[str, tuple[str, str]]
 
