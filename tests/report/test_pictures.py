@@ -14,14 +14,17 @@ from matplotlib.figure import Figure
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.figures import all as every_figure
 from mtlbench.report.figures import chosen, curves
+from mtlbench.report.figures.aggregate import aggregates
 from mtlbench.report.figures.classes import label_empty
 from mtlbench.report.figures.curves import band, line_look, mark_clipped, sensible_range
+from mtlbench.report.figures.equal_loss import at_equal_loss
+from mtlbench.report.figures.gains import gain_matrix
 from mtlbench.report.figures.mosaic import error_picture, mosaic, overlay, wrong_over
 from mtlbench.report.figures.panels import row_samples
-from mtlbench.report.figures.rankings import _cliques, pair_matrix, rows_with_evidence
+from mtlbench.report.figures.rankings import _cliques, forest, pair_matrix, pairwise, rows_with_evidence
 from mtlbench.report.figures.style import Picture, chunks, new_figure, save
 from mtlbench.report.figures.trajectories import trajectories
-from mtlbench.report.rows.grid import Grid, load_grid
+from mtlbench.report.rows.grid import Grid, Row, load_grid
 from mtlbench.report.rows.inputs import ReportInput
 from mtlbench.runs import manifest as manifests
 from mtlbench.runs.manifest import Manifest, Output
@@ -194,3 +197,17 @@ def test_a_figure_is_laid_out_and_then_drawn_once_into_each_file(tmp_path: Path,
     for kind in ("svg", "png"):
         plain, other = (tmp_path / f"figures/{name}.{kind}" for name in ("plain", "with_settings"))
         assert plain.read_bytes() == other.read_bytes()
+
+
+def test_rows_with_long_titles_leave_the_plots_their_room(analysis: Analysis, tmp_path: Path, monkeypatch) -> None:
+    title = "SegNet (MTAN) · " + "a weighting named by several of its options, " * 3
+    monkeypatch.setattr(Row, "label", property(lambda row: f"{title}{row.slug}"))
+    shares: dict[str, float] = {}
+
+    def measured(figure: Figure, file: Any, *, format: str, **options: Any) -> None:
+        shares[figure.axes[0].get_xlabel() or str(len(shares))] = min(figure.axes[0].get_position().size)
+
+    monkeypatch.setattr(Figure, "savefig", measured)
+    drawn = [draw(analysis, tmp_path) for draw in (aggregates, gain_matrix, forest, pairwise, at_equal_loss)]
+    assert None not in drawn
+    assert min(shares.values()) > 0.2, shares

@@ -9,7 +9,7 @@ from mtlbench.report.evidence.aggregate import interquartile_tests, profile, pro
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.gains import per_seed
 from mtlbench.report.evidence.pairs import PairTests
-from mtlbench.report.figures.style import QUIET, WIDTH, Picture, new_figure, save, styled, tidy
+from mtlbench.report.figures.style import QUIET, WIDTH, Picture, new_figure, save, styled, tidy, wrapped
 from mtlbench.report.rows.grid import Row
 from mtlbench.report.rows.text import number
 from mtlbench.system.colours import COLOURS
@@ -44,7 +44,7 @@ def _means(axes: Any, tests: PairTests, rows: list[Row], colours: list[str]) -> 
         axes.plot(ends, [line, line], color=colour, linewidth=1.6)
         axes.plot([found.mean], [line], "o", color=colour, markersize=5.5)
     axes.axvline(0, color="#8A9099", linewidth=0.9, zorder=0)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_yticks(range(len(rows)), wrapped(row.label for row in rows))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("interquartile mean of the gains [%]")
     tidy(axes, "x")

@@ -18,6 +18,7 @@ from mtlbench.report.figures.style import (
     save,
     styled,
     tidy,
+    wrapped,
 )
 from mtlbench.report.rows.grid import Row
 from mtlbench.report.rows.text import number, task_title
@@ -67,7 +68,7 @@ def _panel(axes: Any, one: EqualLoss, rows: list[Row]) -> None:
     axes.set_title(task_title(one.column.task))
     unit = f" [{metric.unit}]" if metric.unit and metric.unit not in metric.display else ""
     axes.set_xlabel(f"{metric.display}{unit} {one.column.arrow}\nat a training loss of {one.level:.3g}")
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_yticks(range(len(rows)), wrapped(row.label for row in rows))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     tidy(axes, "x")
     axes.tick_params(axis="y", length=0)

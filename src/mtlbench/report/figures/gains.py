@@ -9,7 +9,7 @@ import seaborn as sns
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import main_column
 from mtlbench.report.evidence.gains import Gains, gains
-from mtlbench.report.figures.style import INK, Picture, new_figure, readable_cells, save, styled
+from mtlbench.report.figures.style import INK, Picture, new_figure, readable_cells, save, styled, wrapped
 from mtlbench.report.rows.grid import Column
 from mtlbench.report.rows.text import DASH, number, task_title
 
@@ -32,7 +32,7 @@ def gain_matrix(analysis: Analysis, folder: Path) -> Picture | None:
         sns.heatmap(
             values, ax=axes, cmap="RdBu", vmin=-limit, vmax=limit, annot=labels(values, sure), fmt="",
             xticklabels=[column.metric.display for column in columns],
-            yticklabels=[row.label for row in found.rows[shown]], linewidths=0.6, linecolor="white",
+            yticklabels=wrapped(row.label for row in found.rows[shown]), linewidths=0.6, linecolor="white",
             annot_kws={"fontsize": 7.5}, cbar_kws={"label": "gain [%]", "shrink": 0.9, "extend": "both"},
         )  # fmt: skip
         readable_cells(axes)

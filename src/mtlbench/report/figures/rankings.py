@@ -10,7 +10,18 @@ import seaborn as sns
 from mtlbench.report.evidence.analysis import Analysis
 from mtlbench.report.evidence.comparisons import image_ranks, main_column
 from mtlbench.report.evidence.statistics import critical_difference, friedman_p
-from mtlbench.report.figures.style import BASELINE, INK, WIDTH, Picture, new_figure, readable_cells, save, styled, tidy
+from mtlbench.report.figures.style import (
+    BASELINE,
+    INK,
+    WIDTH,
+    Picture,
+    new_figure,
+    readable_cells,
+    save,
+    styled,
+    tidy,
+    wrapped,
+)
 from mtlbench.report.rows.grid import Column, Row, mean
 from mtlbench.report.rows.text import number, task_title
 from mtlbench.system.colours import COLOURS
@@ -54,7 +65,7 @@ def forest(analysis: Analysis, folder: Path) -> Picture | None:
                 seeds, np.full(len(seeds), line), "o", color="white", markeredgecolor=colour, markersize=3.4, alpha=0.9
             )
             axes.plot([found.mean * scale], [line], "o", color=colour, markersize=5.5)
-        axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.set_yticks(range(len(rows)), wrapped(row.label for row in rows))
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel(_axis(column))
         if not column.task:
@@ -106,7 +117,7 @@ def pair_matrix(analysis: Analysis, rows: list[Row]) -> pd.DataFrame:
     above = tests.above[np.ix_(place, place)]
     values = above if column.metric.higher_is_better else 1 - above
     np.fill_diagonal(values, np.nan)
-    names = [row.label for row in rows]
+    names = wrapped(row.label for row in rows)
     return pd.DataFrame(values, names, names)
 
 
@@ -125,7 +136,8 @@ def pairwise(analysis: Analysis, folder: Path) -> Picture | None:
     ]
     with styled():
         side = 0.36 * len(rows)
-        figure = new_figure(side + 3.4, side + 2.2)
+        longest = 0.068 * max(len(line) for name in matrix.index for line in name.splitlines())  # inches
+        figure = new_figure(side + max(3.4, 1.8 + longest), side + max(2.2, 0.6 + longest))
         axes = figure.subplots()
         bar = {"label": "A beats B [%]", "shrink": 0.6, "ticks": [0, 25, 50, 75, 100], "boundaries": range(101)}
         sns.heatmap(

@@ -1,6 +1,7 @@
 """How all figures look, and how they are written so that the same figure is the same bytes."""
 
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,11 @@ def tidy(axes: Any, axis: str = "y") -> None:
     sns.despine(ax=axes)
     if axis:
         axes.grid(axis=axis)
+
+
+def wrapped(labels: Iterable[str]) -> list[str]:
+    """Labels of the lines of a plot; long ones in several lines, so that they leave the plot its room."""
+    return [textwrap.fill(label, 40) for label in labels]
 
 
 def readable_cells(axes: Any) -> None:
