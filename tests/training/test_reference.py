@@ -17,6 +17,9 @@ from .conftest import contents, forget
 
 JUDGED = "tiny/segnet_split/pivrg/seed0"
 HELD_OUT = "{name: held_out, share: 0.34}"
+SEARCH = (
+    "{trials: 1, epochs: 1, held_out: 0.34, rule: primary_gain, space: {optimizer: {learning_rate: {values: [0.001]}}}}"
+)
 #: Metrics that count of each task, and whether higher is better.
 METRICS = {
     "segmentation": {"miou": 1, "pixel_accuracy": 1},
@@ -69,6 +72,11 @@ def test_the_key_holds_the_keys_of_the_single_task_cells(judged, edit) -> None:
             r"weightings.pivrg: .*needs protocol: {name: held_out}; found paper",
         ),
         ("baseline: segnet_single", "baseline: null", r"single-task model of baseline:, which is null"),
+        (
+            "    baseline: segnet_single\n",
+            f"    baseline: segnet_single\n    search: {SEARCH}\n",
+            r"expected no 'pivrg' beside 'search'",
+        ),
     ],
 )
 def test_what_it_needs_is_said_before_anything_runs(judged, edit, old: str, new: str, message: str) -> None:
