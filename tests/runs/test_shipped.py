@@ -119,3 +119,20 @@ def test_shipping_is_repeatable_and_says_what_it_did(cell, capsys: pytest.Captur
         shipped.ship(cells, print)
     with pytest.raises(DataError, match="1 cell, none finished: there is nothing"):
         shipped.ship([grid.cell(load(), "tiny/segnet_split/equal/seed0")], print)
+
+
+def test_of_a_trial_the_numbers_of_every_image_stay_behind(project, edit) -> None:
+    space = "{optimizer: {learning_rate: {values: [0.001]}}}"
+    block = f"{{trials: 1, epochs: 1, held_out: 0.34, rule: primary_gain, space: {space}}}"
+    edit("    baseline: segnet_single\n", f"    baseline: segnet_single\n    search: {block}\n")
+    pipeline.prepare(load(), "rooms")
+    trial = grid.cell(load(), "tiny/segnet_split/equal/trial0")
+    run_cell(trial, load().runtime)
+    shipped.ship([trial], print)
+    files = ["history.csv", trial.manifest.name, "metrics.json"]
+    assert sorted(path.name for path in places.shipped(trial.key).iterdir()) == files
+    for folder in (trial.folder, trial.checkpoint_folder, places.STORE):
+        shutil.rmtree(folder)
+    assert run_cell(trial, load().runtime) == "complete"
+    assert sorted(path.name for path in trial.folder.iterdir()) == files
+    assert shipped.withheld(trial) == {"model.safetensors", "per_image.npz", "samples.npz"}

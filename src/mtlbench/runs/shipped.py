@@ -3,7 +3,7 @@
 A grid that takes days is trained in parts, on several machines. ``mtlbench ship`` copies the small files of finished
 cells to ``results/shipped/cells/<key>/``, to be committed; a clone takes them instead of training again, and its report
 has the same numbers. What is withheld (always the weights; the pictures, which are copies of test images, unless asked
-for) is known from the manifest, which names it with its digest.
+for; a trial's numbers of every image, which no page reads) is known from the manifest, which names it with its digest.
 """
 
 import shutil
@@ -20,8 +20,13 @@ from mtlbench.system.words import many
 
 #: Copies of test images with predictions: not everybody's to publish.
 PICTURES = ("samples.npz",)
-#: The outputs that an entry may lack.
-_LEFT_OUT = frozenset({*store.WEIGHTS, *PICTURES})
+#: The largest of the small files; a trial is judged by what its history and metrics hold.
+_OF_EVERY_IMAGE = ("per_image.npz",)
+
+
+def _left_out(cell: Cell) -> frozenset[str]:
+    """The outputs that an entry of it may lack."""
+    return frozenset({*store.WEIGHTS, *PICTURES, *(() if cell.trial is None else _OF_EVERY_IMAGE)})
 
 
 def shipped(key: str) -> Path | None:
@@ -57,7 +62,7 @@ def take(cell: Cell) -> bool:
         return False
     manifest = Manifest.read(entry / cell.manifest.name)
     for path, wrong in manifest.problems().items():
-        if wrong != MISSING or path.name not in _LEFT_OUT:
+        if wrong != MISSING or path.name not in _left_out(cell):
             raise DataError(f"{path}: {wrong}; `git checkout {path}`, or remove {entry} to train the cell again")
     for old in cell.folder.glob("manifest.*.json"):
         old.unlink()
@@ -77,14 +82,14 @@ def withheld(cell: Cell) -> frozenset[str]:
     outputs = Manifest.read(entry / cell.manifest.name).outputs
     place = store.place_of(cell)
     return frozenset(
-        name for name in _LEFT_OUT & outputs.keys() if not (entry / name).is_file() and not place(name).is_file()
+        name for name in _left_out(cell) & outputs.keys() if not (entry / name).is_file() and not place(name).is_file()
     )
 
 
 def _ship(cell: Cell, pictures: bool) -> bool:
     """Copy one finished cell; False when its entry holds all of it already."""
     manifest = read_cell(cell)
-    leave = {*store.WEIGHTS, *(() if pictures else PICTURES), *withheld(cell)}
+    leave = (_left_out(cell) - frozenset(PICTURES if pictures else ())) | withheld(cell)
     wanted = [name for name in manifest.outputs if name not in leave]
     entry = places.shipped(cell.key)
     there = shipped(cell.key)
