@@ -12,9 +12,9 @@ from mtlbench.plan import grid, places
 from mtlbench.plan.grid import Cell
 from mtlbench.plan.params import load
 
-EXPERIMENT = "nyuv2_small"
-#: Where the tables of its page are committed.
-FOLDER = places.SHIPPED_CELLS.parent / EXPERIMENT
+EXPERIMENTS = ("nyuv2_small", "rooms_tuned")
+#: Where the tables of their pages are committed.
+SHIPPED = places.SHIPPED_CELLS.parent
 #: Column of the table: (task, metric, factor).
 COLUMNS = {
     "Segmentation: mIoU [%] ↑": ("segmentation", "miou", 100),
@@ -29,19 +29,15 @@ COLUMNS = {
 }
 
 
-@pytest.fixture(scope="module")
-def table(repository: Path) -> list[dict[str, str]]:
-    with (repository / FOLDER / "table.csv").open(newline="") as file:
+def rows_of(repository: Path, experiment: str) -> list[dict[str, str]]:
+    """The rows of its table that have numbers; a whole page lies in the folder that `mtlbench share` writes."""
+    (path,) = (repository / SHIPPED / experiment).rglob("table.csv")
+    with path.open(newline="") as file:
         rows = [{" ".join(name.split()): value for name, value in row.items()} for row in csv.DictReader(file)]
     return [row for row in rows if row["n"]]
 
 
-@pytest.fixture(scope="module")
-def cells(repository: Path) -> list[Cell]:
-    return grid.cells(load(repository / "params.yaml"), EXPERIMENT)
-
-
-def _values(repository: Path, cells: list[Cell], row: dict[str, str], task: str, metric: str) -> list[float]:
+def values_of(repository: Path, cells: list[Cell], row: dict[str, str], task: str, metric: str) -> list[float]:
     """The reported metric of every shipped cell of the row."""
     found = []
     for cell in cells:
@@ -52,11 +48,13 @@ def _values(repository: Path, cells: list[Cell], row: dict[str, str], task: str,
     return found
 
 
-def test_the_table_is_mean_and_deviation_of_the_shipped_cells(repository: Path, table, cells) -> None:
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_table_is_mean_and_deviation_of_the_shipped_cells(repository: Path, experiment: str) -> None:
+    table, cells = rows_of(repository, experiment), grid.cells(load(repository / "params.yaml"), experiment)
     assert {row["Model"] for row in table} >= {"segnet_single", "segnet_split"}
     for row in table:
         for column, (task, metric, factor) in COLUMNS.items():
-            values = [factor * value for value in _values(repository, cells, row, task, metric)]
+            values = [factor * value for value in values_of(repository, cells, row, task, metric)]
             assert len(values) == int(row["n"]), (row["Model"], row["Weighting"], column)
             if not values:
                 continue
@@ -65,9 +63,10 @@ def test_the_table_is_mean_and_deviation_of_the_shipped_cells(repository: Path, 
             assert row[column] == wanted, (row["Model"], row["Weighting"], column)
 
 
-@pytest.mark.parametrize("page", [Path("README.md"), FOLDER.parent / "README.md"], ids=str)
-def test_the_tables_in_the_text_are_those_of_the_shipped_page(repository: Path, table, page: Path) -> None:
-    numbers = {" ".join(value.split()) for row in table for value in row.values()}
+@pytest.mark.parametrize("page", [Path("README.md"), SHIPPED / "README.md"], ids=str)
+def test_the_tables_in_the_text_are_those_of_the_shipped_pages(repository: Path, page: Path) -> None:
+    tables = [row for experiment in EXPERIMENTS for row in rows_of(repository, experiment)]
+    numbers = {" ".join(value.split()) for row in tables for value in row.values()}
     rows = re.findall(r"^\| (?:SegNet|Split|MTAN|Cross-Stitch)[^\n]*", (repository / page).read_text(), re.M)
     found = [number for row in rows for number in re.findall(r"−?[\d.]+ ± [\d.]+", row)]
     assert len(found) >= 8
