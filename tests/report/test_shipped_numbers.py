@@ -30,9 +30,8 @@ COLUMNS = {
 
 
 def rows_of(repository: Path, experiment: str) -> list[dict[str, str]]:
-    """The rows of its table that have numbers; a whole page lies in the folder that `mtlbench share` writes."""
-    (path,) = (repository / SHIPPED / experiment).rglob("table.csv")
-    with path.open(newline="") as file:
+    """The rows of its table that have numbers."""
+    with (repository / SHIPPED / experiment / "table.csv").open(newline="") as file:
         rows = [{" ".join(name.split()): value for name, value in row.items()} for row in csv.DictReader(file)]
     return [row for row in rows if row["n"]]
 
