@@ -48,6 +48,16 @@ def test_the_rendered_rooms_are_those_of_version_1() -> None:
     assert total.hexdigest() == "691686116dd666806c327947da8e1bd6c1229f38112b2d5496adbd4f268f0554"
 
 
+def test_inverse_depth_is_one_over_depth_of_the_same_pictures() -> None:
+    depth, inverse = (Rooms(height=32, width=48, distance=name) for name in ("depth", "inverse_depth"))
+    one, other = load(depth, "train", 1), load(inverse, "train", 1)
+    check_image(other, maps_of(inverse.tasks), (32, 48), "train")
+    product = one.pop("depth").astype(np.float64) * other.pop("inverse_depth").astype(np.float64)
+    assert np.abs(product - 1).max() < 2**-10  # each is rounded to 11 bits
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
 def test_noise_is_in_the_image_only() -> None:
     clean, noisy = Rooms(height=32, width=48, noise=0.0), Rooms(height=32, width=48, noise=10.0)
     a, b = load(clean, "train", 0), load(noisy, "train", 0)

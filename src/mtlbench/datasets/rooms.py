@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,7 @@ from mtlbench.datasets.scenes.draw import Draw
 from mtlbench.datasets.scenes.furniture import CLASSES
 from mtlbench.datasets.scenes.render import photograph, render
 from mtlbench.datasets.scenes.room import furnish
+from mtlbench.plan.options import Later
 
 _SPLITS = ("train", "test")
 
@@ -24,8 +25,8 @@ class Rooms(Dataset):
 
     Each image is another room with its own size, furniture, textures, light and camera position, drawn from
     (``seed``, split, number), so any number of images can be had and image i never depends on the others. The
-    labels are NYU Depth V2's 13 classes, depth is the z coordinate in metres, normals are analytic. Nothing is
-    downloaded.
+    labels are NYU Depth V2's 13 classes, depth is the z coordinate in metres (or its inverse, the task of CityScapes),
+    normals are analytic. Nothing is downloaded.
     """
 
     version: ClassVar[int] = 1
@@ -39,19 +40,22 @@ class Rooms(Dataset):
         test: Annotated[int, Field(ge=1, description="number of test images")] = 64,
         seed: Annotated[int, Field(ge=0, description="number from which all rooms are drawn")] = 0,
         noise: Annotated[float, Field(ge=0, le=64, description="sensor noise: standard deviation, grey levels")] = 3.0,
+        distance: Annotated[
+            Literal["depth", "inverse_depth"], Later, Field(description="which of both tasks: metres or 1/metres")
+        ] = "depth",
     ) -> None:
         self.size = (height, width)
         self.counts = {"train": train, "test": test}
         self.train_scenes = train
-        self.seed, self.noise = seed, noise
+        self.seed, self.noise, self.distance = seed, noise, distance
         self.camera = NYUV2_CAMERA.resized(NYUV2_SIZE, self.size)
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:
-        """Segmentation, depth and normals."""
+        """Segmentation, depth or inverse depth, and normals."""
         return {
             "segmentation": {"classes": len(CLASSES), "class_names": list(CLASSES)},
-            "depth": {},
+            self.distance: {"unit": "1/m", "largest": 1.0} if self.distance == "inverse_depth" else {},
             "normals": {},
         }
 
@@ -84,9 +88,10 @@ class _Image:
     def __call__(self, index: int) -> dict[str, np.ndarray]:
         draw = Draw(self.rooms.seed, self.split, index)
         view = render(furnish(draw), self.rooms.camera, *self.rooms.size)
+        distance = view.depth if self.rooms.distance == "depth" else 1 / view.depth
         return {
             "image": photograph(view.radiance, draw, self.rooms.noise),
             "segmentation": view.label,
-            "depth": view.depth[None].astype(np.float16),
+            self.rooms.distance: distance[None].astype(np.float16),
             "normals": view.normals.astype(np.float16),
         }
