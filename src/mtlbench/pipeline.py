@@ -142,7 +142,7 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     spec = pages.spec(params, name, folder, key)
     keys.check_planned(f"report of {name}", keys.key(spec), key)
     if partial:
-        _take_shipped(params, name)
+        take_shipped(params, name)
     collected = report_input(params, name, partial)
     with replacing(folder, f"report of {name}") as made:
         build_report(collected, made, params.runtime.workers)
@@ -152,7 +152,7 @@ def report(params: Params, name: str, key: str | None = None, partial: bool = Fa
     return folder / "index.html"
 
 
-def _take_shipped(params: Params, name: str) -> None:
+def take_shipped(params: Params, name: str) -> None:
     """Put committed results of cells that are not there into their places, but for those that a process works on."""
     for cell in grid.cells(params, name):
         if not cell.manifest.exists() and shipped.shipped(cell.key) is not None:
