@@ -4,6 +4,8 @@ import csv
 import json
 import re
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,20 @@ def test_the_tables_in_the_text_are_those_of_the_shipped_pages(repository: Path,
     found = [number for row in rows for number in re.findall(r"−?[\d.]+ ± [\d.]+", row)]
     assert len(found) >= 8
     assert [number for number in found if number not in numbers] == []
+
+
+def test_two_augmentations_side_by_side_are_computed_from_the_shipped_cells(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    for name in ("params.yaml", SHIPPED):
+        (tmp_path / name).symlink_to(repository / name)
+    script, experiments = repository / "benchmarks" / "protocols.py", ["rooms_zoom", "rooms_zoom_compat"]
+    command = [sys.executable, str(script), *experiments, "--csv", "made.csv"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    committed = repository / SHIPPED / "rooms_zoom" / "protocols.csv"
+    assert (tmp_path / "made.csv").read_bytes() == committed.read_bytes()
+    with committed.open(newline="") as file:
+        lines = [" | ".join(" ".join(v.split()) for name, v in row.items() if name not in ("row", "seeds"))
+                 for row in csv.DictReader(file)]  # fmt: skip
+    page = (repository / SHIPPED / "README.md").read_text()
+    assert len(lines) == 7
+    assert [line for line in lines if f"| {line} |\n" not in page] == []
