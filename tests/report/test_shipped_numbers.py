@@ -75,7 +75,7 @@ def test_the_tables_in_the_text_are_those_of_the_shipped_pages(repository: Path,
 
 
 def test_two_augmentations_side_by_side_are_computed_from_the_shipped_cells(repository: Path, tmp_path: Path) -> None:
-    (tmp_path / "results").mkdir()
+    (tmp_path / SHIPPED).parent.mkdir()
     for name in ("params.yaml", SHIPPED):
         (tmp_path / name).symlink_to(repository / name)
     script, experiments = repository / "benchmarks" / "protocols.py", ["rooms_zoom", "rooms_zoom_compat"]
