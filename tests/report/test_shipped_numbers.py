@@ -74,18 +74,25 @@ def test_the_tables_in_the_text_are_those_of_the_shipped_pages(repository: Path,
     assert [number for number in found if number not in numbers] == []
 
 
-def test_two_augmentations_side_by_side_are_computed_from_the_shipped_cells(repository: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "experiments", "count"),
+    [("rooms_zoom", ["rooms_zoom", "rooms_zoom_compat"], 7), ("nyuv2_small", ["nyuv2_small", "nyuv2_small_compat"], 5)],
+)
+def test_two_augmentations_side_by_side_are_computed_from_the_shipped_cells(
+    repository: Path, tmp_path: Path, page: str, experiments: list[str], count: int
+) -> None:
     (tmp_path / SHIPPED).parent.mkdir()
-    for name in ("params.yaml", SHIPPED):
+    for name in ("params.yaml", SHIPPED, places.sources("").parent):  # sources: digests of raw files that are not here
         (tmp_path / name).symlink_to(repository / name)
-    script, experiments = repository / "benchmarks" / "protocols.py", ["rooms_zoom", "rooms_zoom_compat"]
-    command = [sys.executable, str(script), *experiments, "--csv", "made.csv"]
+    command = [sys.executable, str(repository / "benchmarks" / "protocols.py"), *experiments, "--csv", "made.csv"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    committed = repository / SHIPPED / "rooms_zoom" / "protocols.csv"
+    committed = repository / SHIPPED / page / "protocols.csv"
     assert (tmp_path / "made.csv").read_bytes() == committed.read_bytes()
     with committed.open(newline="") as file:
-        lines = [" | ".join(" ".join(v.split()) for name, v in row.items() if name not in ("row", "seeds"))
-                 for row in csv.DictReader(file)]  # fmt: skip
-    page = (repository / SHIPPED / "README.md").read_text()
-    assert len(lines) == 7
-    assert [line for line in lines if f"| {line} |\n" not in page] == []
+        lines = [
+            " | ".join(" ".join(value.split()) for name, value in row.items() if name not in ("row", "seeds"))
+            for row in csv.DictReader(file)
+        ]
+    text = (repository / SHIPPED / "README.md").read_text()
+    assert len(lines) == count
+    assert [line for line in lines if f"| {line} |\n" not in text] == []
