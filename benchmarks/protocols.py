@@ -9,6 +9,7 @@ corrected for all lines (Holm), as for the pairs of one page (docs/report.md).
 
 import argparse
 import csv
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from mtlbench.report.rows import text
 from mtlbench.report.rows.cells import LoadedCell
 from mtlbench.report.rows.collect import report_input
 from mtlbench.report.rows.grid import Column, Grid, load_grid
-from mtlbench.system.errors import ParamsError
+from mtlbench.system.errors import ParamsError, exit_code
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def main() -> None:
         grids.append(load_grid(report_input(params, name, partial=True)))
     shown = table(list(lines(*grids)), tuple(chosen.experiments))
     if not shown:
-        raise SystemExit("No row has finished runs of the same two seeds in both experiments.")
+        raise ParamsError(f"no row has finished runs of the same two seeds in {' and in '.join(chosen.experiments)}.")
     print("| " + " | ".join(shown[0]) + " |\n|" + "---|" * len(shown[0]))
     for line in shown:
         print("| " + " | ".join(line.values()) + " |")
@@ -115,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(main))

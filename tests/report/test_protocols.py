@@ -1,6 +1,8 @@
 """benchmarks/protocols.py: the same rows of two experiments, their difference against independent arithmetic."""
 
 import importlib.util
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -77,6 +79,19 @@ def test_only_what_both_have_is_compared(protocols: ModuleType, report: ReportIn
     assert {(line.row.split(" · ")[-1].lower(), len(line.first)) for line in found} == {("dwa", 2)}
     alone = replace(short, cells=short.cells[:1])
     assert list(protocols.lines(load_grid(report), load_grid(alone))) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("demo", "dema"), "Did you mean 'demo'"), (("rooms_zoom", "domains_demo"), "no row has finished runs")],
+)
+def test_a_wrong_use_is_one_sentence(repository: Path, tmp_path: Path, names: tuple[str, str], message: str) -> None:
+    (tmp_path / "params.yaml").symlink_to(repository / "params.yaml")
+    script = repository / "benchmarks" / "protocols.py"
+    found = subprocess.run([sys.executable, script, *names], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == ParamsError.exit_code
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_other_test_images_are_refused(protocols: ModuleType, report: ReportInput, tmp_path: Path) -> None:
